@@ -1,0 +1,65 @@
+"""Everything that can go wrong, as one tree; each message says what to do next.
+
+    LifecycleError
+    ├── ConfigurationError      a setting is missing or wrong
+    ├── DefinitionError         a journey, vocabulary or policy file says something impossible
+    ├── TemplateError           an email's source cannot be compiled
+    ├── RenderError             one email cannot be rendered for one customer
+    ├── InvalidAddress          no mail can go to that address
+    ├── InvalidEvent            an event that the client refuses to send
+    └── StoreError              the database is missing, too old or too new
+"""
+
+from __future__ import annotations
+
+
+class LifecycleError(Exception):
+    """The root of all errors that this package raises on purpose; `str()` is one line for a person."""
+
+
+class ConfigurationError(LifecycleError):
+    """A setting is missing or wrong; names the environment variable and the remedy."""
+
+
+class DefinitionError(LifecycleError):
+    """A journey, vocabulary or policy file says something impossible.
+
+    `where` is "file:line", `hint` the remedy.
+    """
+
+    def __init__(self, where: str, message: str, hint: str = "") -> None:
+        self.where = where
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{where}: {message}" + (f" ({hint})" if hint else ""))
+
+
+class TemplateError(LifecycleError):
+    """An email's source cannot be compiled; `where` is "file:line", `hint` the remedy."""
+
+    def __init__(self, where: str, message: str, hint: str = "") -> None:
+        self.where = where
+        self.message = message
+        self.hint = hint
+        super().__init__(f"{where}: {message}" + (f" ({hint})" if hint else ""))
+
+
+class RenderError(LifecycleError):
+    """One email cannot be rendered for one customer."""
+
+    def __init__(self, template: str, message: str) -> None:
+        self.template = template
+        self.message = message
+        super().__init__(f"{template}: {message}")
+
+
+class InvalidAddress(LifecycleError):
+    """No mail can go to that address; says why."""
+
+
+class InvalidEvent(LifecycleError, ValueError):
+    """An event that the client refuses to send, because the engine would refuse to take it."""
+
+
+class StoreError(LifecycleError):
+    """The database is missing, too old or too new; says which command mends it."""
