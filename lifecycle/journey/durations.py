@@ -1,0 +1,61 @@
+"""Lengths of time as a marketer means them: calendar days or exact hours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ..errors import DefinitionError
+from .origin import here
+
+
+@dataclass(frozen=True, slots=True)
+class Duration:
+    """`days` calendar days (the same wall time in the customer's zone) and `seconds` exact seconds."""
+
+    days: int = 0
+    seconds: int = 0
+
+    @property
+    def rolling(self) -> timedelta:
+        """The length as an exact span, a day being 24 hours: what rolling windows count in."""
+        return timedelta(days=self.days, seconds=self.seconds)
+
+    def __str__(self) -> str:
+        parts = [_counted(self.days, "day")] if self.days else []
+        hours, rest = divmod(self.seconds, 3600)
+        minutes, seconds = divmod(rest, 60)
+        parts += [_counted(n, unit) for n, unit in ((hours, "hour"), (minutes, "minute"), (seconds, "second")) if n]
+        return " ".join(parts) or "no time"
+
+
+def _counted(n: int, unit: str) -> str:
+    return f"{n} {unit}" if n == 1 else f"{n} {unit}s"
+
+
+def days(n: int) -> Duration:
+    """`n` calendar days: the same wall time in the customer's zone, 23 or 25 hours across a clock change."""
+    return Duration(days=_whole(n, "days"))
+
+
+def weeks(n: int) -> Duration:
+    """`n` times seven calendar days."""
+    return Duration(days=7 * _whole(n, "weeks"))
+
+
+def hours(n: int) -> Duration:
+    """`n` exact hours."""
+    return Duration(seconds=3600 * _whole(n, "hours"))
+
+
+def minutes(n: int) -> Duration:
+    """`n` exact minutes."""
+    return Duration(seconds=60 * _whole(n, "minutes"))
+
+
+def _whole(n: int, unit: str) -> int:
+    if isinstance(n, bool) or not isinstance(n, int):
+        raise DefinitionError(here(), f"{unit}({n!r}) wants a whole number", f"write {unit}(3), say")
+    if n <= 0:
+        raise DefinitionError(here(), f"{unit}({n}) is no time at all", "give at least 1, or drop it")
+    return n

@@ -1,0 +1,22 @@
+"""Where in the marketer's files something was written, for messages that name the line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_PACKAGE = str(Path(__file__).resolve().parent.parent)
+_GENERATED = "<"  # dataclass' own __init__ lives in "<string>"
+
+
+def here() -> str:
+    """The "file:line" of the nearest caller outside this package, relative to the working directory if below it."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename.startswith((_PACKAGE, _GENERATED)):
+        frame = frame.f_back
+    file = Path(frame.f_code.co_filename)
+    try:
+        file = file.relative_to(Path.cwd())
+    except ValueError:
+        pass
+    return f"{file}:{frame.f_lineno}"

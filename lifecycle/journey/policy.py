@@ -1,0 +1,115 @@
+"""The policy: who sends, to whom at all, when, and how much at most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import time, timedelta
+from typing import Any, Literal, TypeAlias, get_args
+from zoneinfo import ZoneInfo
+
+from ..errors import DefinitionError
+from .durations import Duration
+from .origin import here
+
+Consent: TypeAlias = Literal["opt_in", "opt_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Whom the mail comes from; `postal_address` is what the law wants in the footer."""
+
+    name: str
+    email: str
+    postal_address: str
+    reply_to: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuietHours:
+    """From `start` to `end` on the customer's clock nobody gets marketing; may span midnight."""
+
+    start: time
+    end: time
+
+    def __post_init__(self) -> None:
+        if self.start == self.end:
+            raise DefinitionError(here(), "quiet hours that start and end together", "drop them, or mend one")
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Cap:
+    """At most `limit` marketing messages in any window of length `per`, of `topic` only if given."""
+
+    limit: int
+    per: Duration
+    topic: str | None
+
+    def __init__(self, limit: int, *, per: Duration, topic: str | None = None) -> None:
+        if type(limit) is not int or limit < 0:
+            raise DefinitionError(here(), f"Cap({limit!r}) is no number of messages", "give 0 or more")
+        if not isinstance(per, Duration):
+            raise DefinitionError(here(), f"per={per!r} is no duration", "write per=days(7)")
+        for name, value in (("limit", limit), ("per", per), ("topic", topic)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def window(self) -> timedelta:
+        """The rolling window's length."""
+        return self.per.rolling
+
+    @property
+    def name(self) -> str:
+        """How reasons name it: "1 per 7 days", "1 per 7 days of offers"."""
+        return f"{self.limit} per {self.per}" + (f" of {self.topic}" if self.topic else "")
+
+    def counts(self, topic: str) -> bool:
+        """Whether a message of `topic` falls under it."""
+        return self.topic is None or self.topic == topic
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Policy:
+    """One per project, in `journeys/policy.py`, as the module's `policy`."""
+
+    sender: Sender
+    timezone: str
+    locale: str
+    consent: Consent
+    quiet_hours: QuietHours | None
+    caps: tuple[Cap, ...]
+    defined_at: str
+
+    def __init__(
+        self,
+        *,
+        sender: Sender,
+        timezone: str = "UTC",
+        locale: str = "en",
+        consent: Consent = "opt_in",
+        quiet_hours: QuietHours | None = None,
+        caps: Sequence[Cap] = (),
+    ) -> None:
+        origin = here()
+        try:
+            ZoneInfo(timezone)
+        except (KeyError, ValueError, OSError):
+            raise DefinitionError(
+                origin, f"timezone={timezone!r} is unknown", "write one like 'Asia/Jakarta'"
+            ) from None
+        if consent not in get_args(Consent):
+            raise DefinitionError(origin, f"consent={consent!r} is unknown", "say 'opt_in' or 'opt_out'")
+        names = [cap.name for cap in caps]
+        if len(set(names)) < len(names):
+            raise DefinitionError(origin, "two caps are the same", "drop one")
+        values: dict[str, Any] = {
+            "sender": sender,
+            "timezone": timezone,
+            "locale": locale,
+            "consent": consent,
+            "quiet_hours": quiet_hours,
+            "caps": tuple(caps),
+            "defined_at": origin,
+        }
+        for attribute, value in values.items():
+            object.__setattr__(self, attribute, value)

@@ -1,0 +1,272 @@
+"""The steps of a journey: frozen values that nest; people are parked at them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time
+from decimal import Decimal
+from typing import Any, Literal, TypeAlias, Union, get_args
+
+from ..errors import DefinitionError
+from .conditions import AttributeRef, Condition, PropertyRef, Value, as_condition, constant
+from .durations import Duration, days
+from .entries import event_name
+from .origin import here
+from .vocabulary import Attribute, Event, Flag, Property
+
+OnCapped: TypeAlias = Literal["wait", "skip"]
+Until: TypeAlias = Union[time, datetime, date, AttributeRef, PropertyRef]
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Send:
+    """One email; named by its template unless told.
+
+    `on_capped`: "wait" for the next free slot, at most `send_within`, or "skip". `expires`: how long after
+    planning the message is still worth sending (default: the journey's).
+    """
+
+    template: str
+    name: str
+    on_capped: OnCapped
+    send_within: Duration
+    expires: Duration | None
+    was: str | None
+    defined_at: str
+
+    def __init__(
+        self,
+        template: str,
+        *,
+        name: str | None = None,
+        on_capped: OnCapped = "wait",
+        send_within: Duration = days(3),
+        expires: Duration | None = None,
+        was: str | None = None,
+    ) -> None:
+        if on_capped not in get_args(OnCapped):
+            raise DefinitionError(
+                here(), f"on_capped={on_capped!r} is unknown", f"say one of {', '.join(get_args(OnCapped))}"
+            )
+        _fill(self, template=_named(template, "Send"), name=name or template, on_capped=on_capped)
+        _fill(self, send_within=_span(send_within, "send_within"), was=was, defined_at=here())
+        _fill(self, expires=None if expires is None else _span(expires, "expires"))
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Wait:
+    """A pause: for a duration, or until a wall time, a moment, or a date of the customer's or the trigger's (at `at`).
+
+    A moment that is past, or unknown, is no pause.
+    """
+
+    name: str
+    duration: Duration | None
+    until: Until | None
+    at: time
+    was: str | None
+    defined_at: str
+
+    def __init__(
+        self,
+        name: str,
+        duration: Duration | None = None,
+        *,
+        until: time | datetime | date | Attribute[date] | Property[date] | None = None,
+        at: time = time(9),
+        was: str | None = None,
+    ) -> None:
+        if (duration is None) == (until is None):
+            raise DefinitionError(
+                here(), f"Wait({name!r}) of nothing", "give a duration like days(3), or until=time(9)"
+            )
+        _fill(self, name=_named(name, "Wait"), was=was, defined_at=here(), at=at)
+        _fill(self, duration=None if duration is None else _span(duration, "Wait"), until=_until(until))
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class WaitFor:
+    """Waits for an event, at most `up_to`; exactly one of `then` (it came) and `otherwise` (it did not) runs."""
+
+    name: str
+    event: str
+    up_to: Duration
+    where: Condition | None
+    then: tuple[Step, ...]
+    otherwise: tuple[Step, ...]
+    was: str | None
+    defined_at: str
+
+    def __init__(
+        self,
+        name: str,
+        event: type[Event],
+        *,
+        up_to: Duration,
+        where: Condition | None = None,
+        then: Sequence[Step] = (),
+        otherwise: Sequence[Step] = (),
+        was: str | None = None,
+    ) -> None:
+        _fill(self, name=_named(name, "WaitFor"), event=event_name(event, "WaitFor"), up_to=_span(up_to, "up_to"))
+        _fill(self, where=None if where is None else as_condition(where, "where="), was=was, defined_at=here())
+        _fill(self, then=_steps(then), otherwise=_steps(otherwise))
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Branch:
+    """Goes one of two ways by a condition at that moment; the ways rejoin."""
+
+    name: str
+    when: Condition
+    then: tuple[Step, ...]
+    otherwise: tuple[Step, ...]
+    was: str | None
+    defined_at: str
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        when: Condition,
+        then: Sequence[Step] = (),
+        otherwise: Sequence[Step] = (),
+        was: str | None = None,
+    ) -> None:
+        _fill(self, name=_named(name, "Branch"), when=as_condition(when, "when="), was=was, defined_at=here())
+        _fill(self, then=_steps(then), otherwise=_steps(otherwise))
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Arm:
+    """One way of a Split, with its share in percent."""
+
+    name: str
+    percent: int
+    steps: tuple[Step, ...]
+
+    def __init__(self, name: str, percent: int, steps: Sequence[Step] = ()) -> None:
+        if type(percent) is not int or not 0 <= percent <= 100:
+            raise DefinitionError(here(), f"Arm({name!r}, {percent!r}) has no share", "give whole percents, 0 to 100")
+        _fill(self, name=_named(name, "Arm"), percent=percent, steps=_steps(steps))
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Split:
+    """Goes one of several ways at random but for ever the same for the same customer; the ways rejoin."""
+
+    name: str
+    arms: tuple[Arm, ...]
+    was: str | None
+    defined_at: str
+
+    def __init__(self, name: str, *arms: Arm, was: str | None = None) -> None:
+        total = sum(arm.percent for arm in arms)
+        if total != 100:
+            raise DefinitionError(here(), f"the arms of Split({name!r}) add to {total}", "make them add to 100")
+        if len({arm.name for arm in arms}) < len(arms):
+            raise DefinitionError(here(), f"two arms of Split({name!r}) have one name", "rename one")
+        _fill(self, name=_named(name, "Split"), arms=arms, was=was, defined_at=here())
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Set:
+    """Sets a trait of the customer."""
+
+    attribute: AttributeRef
+    value: Value
+    name: str
+    was: str | None
+    defined_at: str
+
+    def __init__(
+        self, attribute: Attribute[Any] | Flag, value: Value, *, name: str | None = None, was: str | None = None
+    ) -> None:
+        if not isinstance(attribute, (Attribute, Flag)):
+            raise DefinitionError(here(), f"Set wants an attribute, not {attribute!r}", "say Set(customer.vip, True)")
+        if attribute.name in ("email", "created_at", "timezone", "locale", "birthday"):
+            raise DefinitionError(
+                here(), f"a journey may not set {attribute.name!r}", "it comes from the app's identify"
+            )
+        value = constant(attribute.ref, value)
+        if isinstance(value, Decimal):
+            value = float(value)
+        _fill(
+            self, attribute=attribute.ref, value=value, name=name or f"set {attribute.name}", was=was, defined_at=here()
+        )
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Exit:
+    """Ends the journey."""
+
+    reason: str
+    name: str
+    was: str | None
+    defined_at: str
+
+    def __init__(self, reason: str, *, name: str | None = None, was: str | None = None) -> None:
+        _fill(self, reason=_named(reason, "Exit"), name=name or f"exit {reason}", was=was, defined_at=here())
+
+
+Step: TypeAlias = Union[Send, Wait, WaitFor, Branch, Split, Set, Exit]
+
+
+def ways(step: Step) -> tuple[tuple[str, tuple[Step, ...]], ...]:
+    """The ways out of a step that nest steps, by name; empty for the plain ones."""
+    match step:
+        case WaitFor(then=then, otherwise=otherwise) | Branch(then=then, otherwise=otherwise):
+            return (("then", then), ("otherwise", otherwise))
+        case Split(arms=arms):
+            return tuple((arm.name, arm.steps) for arm in arms)
+        case _:
+            return ()
+
+
+def walk_steps(steps: Sequence[Step]) -> Iterator[Step]:
+    """Every step, nested ones included, in the order of the file."""
+    for step in steps:
+        yield step
+        for _, nested in ways(step):
+            yield from walk_steps(nested)
+
+
+def _fill(step: Any, **values: object) -> None:
+    for name, value in values.items():
+        object.__setattr__(step, name, value)
+
+
+def _named(name: Any, kind: str) -> str:
+    if not isinstance(name, str) or not name.strip() or len(name) > 100:
+        raise DefinitionError(here(), f"{kind}({name!r}) has no name", "give a short text")
+    return name
+
+
+def _span(value: Any, wanted_by: str) -> Duration:
+    if not isinstance(value, Duration):
+        raise DefinitionError(
+            here(), f"{wanted_by} wants a duration, not {value!r}", "write days(3), hours(2) or minutes(30)"
+        )
+    return value
+
+
+def _steps(steps: Sequence[Step]) -> tuple[Step, ...]:
+    for step in steps:
+        if not isinstance(step, get_args(Step)):
+            raise DefinitionError(here(), f"{step!r} is no step", "use Send, Wait, WaitFor, Branch, Split, Set or Exit")
+    return tuple(steps)
+
+
+def _until(until: Any) -> Until | None:
+    match until:
+        case Attribute() | Property() if until.python_type is date:
+            return until.ref
+        case datetime(tzinfo=None) | time(tzinfo=None) | None:
+            return until
+        case datetime() | time():
+            raise DefinitionError(here(), f"until={until!r} names a zone", "drop it: the time is the customer's own")
+        case date():
+            return until
+        case _:
+            raise DefinitionError(here(), f"until={until!r} is no moment", "give a time, a date, or a date attribute")

@@ -1,0 +1,220 @@
+"""The words that journeys and templates may use: the customer's attributes and the events, with their properties."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+
+from ..errors import DefinitionError
+from .conditions import (
+    KINDS,
+    AttributeRef,
+    Compare,
+    Condition,
+    Count,
+    IsSet,
+    IsTrue,
+    OneOf,
+    PropertyRef,
+    as_condition,
+    compare,
+    constant,
+)
+from .durations import Duration
+from .origin import here
+
+T = TypeVar("T")
+
+RESERVED: Mapping[str, type] = {
+    "email": str,
+    "first_name": str,
+    "last_name": str,
+    "birthday": date,
+    "timezone": str,
+    "locale": str,
+    "created_at": datetime,
+}
+"""Traits that the engine itself understands; a vocabulary need not declare them to templates, only to conditions."""
+
+
+class _Comparable(Generic[T]):
+    """What attributes and properties share: comparisons that make conditions instead of booleans."""
+
+    name: str
+    python_type: type
+    __hash__ = object.__hash__
+
+    def __init__(self, *, required: bool = False) -> None:
+        self.required = required
+        self.defined_at = here()
+
+    @property
+    def ref(self) -> AttributeRef | PropertyRef:
+        raise NotImplementedError
+
+    def _other(self, other: object) -> object:
+        return other.ref if isinstance(other, Property) else other
+
+    def __eq__(self, other: object) -> Compare:  # type: ignore[override]
+        return compare(self.ref, "==", self._other(other))
+
+    def __ne__(self, other: object) -> Compare:  # type: ignore[override]
+        return compare(self.ref, "!=", self._other(other))
+
+    def __lt__(self, other: object) -> Compare:
+        return compare(self.ref, "<", self._other(other))
+
+    def __le__(self, other: object) -> Compare:
+        return compare(self.ref, "<=", self._other(other))
+
+    def __gt__(self, other: object) -> Compare:
+        return compare(self.ref, ">", self._other(other))
+
+    def __ge__(self, other: object) -> Compare:
+        return compare(self.ref, ">=", self._other(other))
+
+    def is_in(self, *values: T) -> OneOf:
+        """Equals one of `values`."""
+        if not values:
+            raise DefinitionError(here(), f"{self.ref}.is_in() lists nothing", "give at least one value")
+        return OneOf(self.ref, tuple(constant(self.ref, value) for value in values))
+
+    def is_set(self) -> IsSet:
+        """Is known and of the declared type."""
+        return IsSet(self.ref)
+
+    def __bool__(self) -> NoReturn:
+        raise DefinitionError(
+            here(), f"{self.ref} was used as a yes or no", f"compare it, or write {self.ref}.is_set(); flags are Flag()"
+        )
+
+    def _declared_type(self) -> type:
+        arguments: tuple[type, ...] = getattr(getattr(self, "__orig_class__", None), "__args__", ())
+        if len(arguments) != 1 or arguments[0] not in KINDS:
+            raise DefinitionError(
+                self.defined_at,
+                f"{type(self).__name__} {self.name!r} has no type that conditions understand",
+                f"write {type(self).__name__}[str](); known are str, int, float, Decimal, bool, date",
+            )
+        return arguments[0]
+
+
+class Attribute(_Comparable[T]):
+    """A trait of the customer, e.g. `lifetime_value = Attribute[Decimal]()` in `class customer`."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        self.python_type = self._declared_type()
+        if self.python_type is datetime and name != "created_at":
+            raise DefinitionError(self.defined_at, f"attribute {name!r} is a datetime", "only created_at is; use date")
+        if self.python_type is not RESERVED.get(name, self.python_type):
+            raise DefinitionError(
+                self.defined_at, f"{name!r} is reserved and a {RESERVED[name].__name__}", "rename it, or mend the type"
+            )
+
+    @property
+    def ref(self) -> AttributeRef:
+        return AttributeRef(self.name, KINDS[self.python_type])
+
+
+class Flag(Condition):
+    """A trait that is true or false; it is a condition as it stands."""
+
+    name: str
+    python_type = bool
+
+    def __init__(self, *, required: bool = False) -> None:
+        self.required = required
+        self.defined_at = here()
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+        if name in RESERVED:
+            raise DefinitionError(self.defined_at, f"{name!r} is reserved and no flag", "rename it")
+
+    @property
+    def ref(self) -> AttributeRef:
+        return AttributeRef(self.name, "flag")
+
+    def node(self) -> Condition:
+        return IsTrue(self.ref)
+
+
+class Property(_Comparable[T]):
+    """A property of an event, e.g. `total = Property[Decimal]()` in a class that derives from `Event`."""
+
+    event: type[Event]
+
+    def __set_name__(self, owner: type[Event], name: str) -> None:
+        self.name = name
+        self.event = owner
+        self.python_type = self._declared_type()
+        if self.python_type is datetime:
+            raise DefinitionError(
+                self.defined_at, f"property {name!r} is a datetime", "events have their own timestamp; use date"
+            )
+
+    @property
+    def ref(self) -> PropertyRef:
+        return PropertyRef(self.event.event_name, self.name, KINDS[self.python_type])
+
+
+class Event:
+    """Something that a customer did: `class OrderCompleted(Event, name="order.completed")`."""
+
+    event_name: ClassVar[str]
+    properties: ClassVar[Mapping[str, Property[Any]]]
+    defined_at: ClassVar[str]
+
+    def __init_subclass__(cls, *, name: str) -> None:
+        cls.event_name = name
+        cls.defined_at = here()
+        cls.properties = {key: value for key, value in vars(cls).items() if isinstance(value, Property)}
+
+    def __init__(self) -> None:
+        raise DefinitionError(here(), f"{type(self).__name__} is a word, not a thing to make", "drop the ()")
+
+    @classmethod
+    def happened(cls, *, last: Duration | None = None, where: Condition | None = None) -> Count:
+        """At least once, within `last` if given."""
+        return cls.times(at_least=1, last=last, where=where)
+
+    @classmethod
+    def never(cls, *, where: Condition | None = None) -> Count:
+        """Not once."""
+        return cls.times(at_most=0, where=where)
+
+    @classmethod
+    def times(
+        cls,
+        *,
+        at_least: int = 0,
+        at_most: int | None = None,
+        last: Duration | None = None,
+        where: Condition | None = None,
+    ) -> Count:
+        """`at_least` to `at_most` times, within `last` if given."""
+        if at_least < 0 or (at_most is not None and at_most < at_least) or (at_least == 0 and at_most is None):
+            raise DefinitionError(
+                here(), f"{cls.event_name} {at_least} to {at_most} times says nothing", "give at_least=2, or at_most=3"
+            )
+        return Count(
+            cls.event_name, at_least, at_most, last, as_condition(where, "where=") if where is not None else None
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Vocabulary:
+    """All declared words; `attributes` by trait name, `events` by event name."""
+
+    attributes: Mapping[str, Attribute[Any] | Flag] = field(default_factory=dict)
+    events: Mapping[str, type[Event]] = field(default_factory=dict)
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """A "did you mean …?" for `word`, or nothing."""
+    close = difflib.get_close_matches(word, list(known), 1)
+    return f"did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,80 @@
+"""A connection pool to PostgreSQL or SQLite, and the one kind of transaction that everything uses.
+
+SQLite: every transaction begins with the write lock (BEGIN IMMEDIATE), so that reading, counting and writing
+in it cannot race; WAL, so that readers never wait. PostgreSQL: READ COMMITTED with rows locked by customer id in
+order; a statement after the lock sees what the lock waited for, which is what makes caps hold.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from typing import Any
+
+import orjson
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.pool import ConnectionPoolEntry
+
+
+class Database:
+    """One database by SQLAlchemy URL; the engine is made on first use, so after a fork."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    @cached_property
+    def engine(self) -> Engine:
+        """The engine, with the settings that this project's guarantees rest on."""
+        engine = create_engine(
+            self.url,
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
+            pool_pre_ping=not self.is_sqlite,
+            connect_args={"timeout": 30} if self.is_sqlite else {"connect_timeout": 10},
+        )
+        if self.is_sqlite:
+            event.listen(engine, "connect", _prepare_sqlite)
+            event.listen(engine, "begin", _begin_immediate)
+        return engine
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is SQLite; else it is PostgreSQL."""
+        return self.url.startswith("sqlite")
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A read-write transaction, committed at the end, rolled back on any error."""
+        with self.engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction for reports, which takes no write lock on SQLite."""
+        with self.engine.connect().execution_options(reading=True) as connection:
+            yield connection
+            connection.rollback()
+
+    def close(self) -> None:
+        """Closes the pooled connections; the next use opens new ones."""
+        if "engine" in self.__dict__:
+            self.engine.dispose()
+            del self.__dict__["engine"]
+
+
+def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # BEGIN is ours to say
+    for pragma in (
+        "journal_mode=WAL",
+        "synchronous=NORMAL",
+        "busy_timeout=30000",
+        "wal_autocheckpoint=20000",
+        "cache_size=-65536",
+    ):
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin_immediate(connection: Connection) -> None:
+    reading = connection.get_execution_options().get("reading")
+    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")

@@ -1,0 +1,224 @@
+"""The tables. Every one that a customer owns carries `customer_id`, so that the schema can be spread by customer.
+
+Two columns say when: `due_at` is the moment that something is meant for; `wake_at` is when the scheduler next
+looks at the row (the same moment, or the end of a lease while somebody works on it; null when nobody needs to).
+"""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import Column, Index, LargeBinary, Text, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from .types import Id, Instant, Json
+
+
+class Customer(SQLModel, table=True):
+    """One person, by the app's own id; reserved traits as columns, the others in `traits`."""
+
+    __tablename__ = "customer"
+    __table_args__ = (Index("customer_birthday", "birthday_md", postgresql_where=text("birthday_md IS NOT NULL")),)
+
+    id: str = Field(primary_key=True, sa_type=Text)
+    email: str | None = Field(default=None, sa_type=Text)
+    first_name: str | None = Field(default=None, sa_type=Text)
+    last_name: str | None = Field(default=None, sa_type=Text)
+    birthday: date | None = None
+    birthday_md: int | None = None
+    """Month * 100 + day, so that anniversaries are found by index."""
+    timezone: str | None = Field(default=None, sa_type=Text)
+    """As the app gave it; null or unknown ones mean the policy's default."""
+    locale: str | None = Field(default=None, sa_type=Text)
+    created_at: datetime = Field(sa_type=Instant)
+    traits: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False, server_default="{}"))
+    identified_at: datetime | None = Field(default=None, sa_type=Instant)
+    """The timestamp of the newest identify; an older one that arrives later must not overwrite."""
+    consents: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False, server_default="{}"))
+    """Newest statement by topic ("*" is all): {"offers": {"granted": true, "at": "…Z"}}; history is in `consent`."""
+    erased_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class Event(SQLModel, table=True):
+    """An accepted event, for ever; its primary key is what makes acceptance idempotent."""
+
+    __tablename__ = "event"
+    __table_args__ = (Index("event_of_customer", "customer_id", "name", "timestamp"),)
+
+    message_id: str = Field(primary_key=True, sa_type=Text)
+    customer_id: str = Field(sa_type=Text)
+    name: str | None = Field(default=None, sa_type=Text)
+    """The event's name; null for an identify, whose traits stand in `properties`."""
+    timestamp: datetime = Field(sa_type=Instant)
+    received_at: datetime = Field(sa_type=Instant)
+    properties: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
+    digest: str = Field(sa_type=Text)
+
+
+class Activity(SQLModel, table=True):
+    """All events of one name of one customer in brief; most conditions need nothing more."""
+
+    __tablename__ = "activity"
+    __table_args__ = (Index("activity_by_event", "event", "last_at"),)
+
+    customer_id: str = Field(primary_key=True, sa_type=Text)
+    event: str = Field(primary_key=True, sa_type=Text)
+    count: int
+    first_at: datetime = Field(sa_type=Instant)
+    last_at: datetime = Field(sa_type=Instant)
+
+
+class Consent(SQLModel, table=True):
+    """What somebody agreed to or withdrew, append-only; `topic` null is all."""
+
+    __tablename__ = "consent"
+    __table_args__ = (Index("consent_of_customer", "customer_id"),)
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    customer_id: str = Field(sa_type=Text)
+    topic: str | None = Field(default=None, sa_type=Text)
+    granted: bool
+    source: str | None = Field(default=None, sa_type=Text)
+    text_version: str | None = Field(default=None, sa_type=Text)
+    at: datetime = Field(sa_type=Instant)
+    event_id: str = Field(sa_type=Text)
+
+
+class Suppression(SQLModel, table=True):
+    """An address that must not be written to; `reason` is "hard_bounce" or "complaint"."""
+
+    __tablename__ = "suppression"
+
+    address: str = Field(primary_key=True, sa_type=Text)
+    reason: str = Field(sa_type=Text)
+    at: datetime = Field(sa_type=Instant)
+    reply: str | None = Field(default=None, sa_type=Text)
+
+
+class Enrollment(SQLModel, table=True):
+    """One customer in one journey. States: active, held, completed, goal_reached, exited."""
+
+    __tablename__ = "enrollment"
+    __table_args__ = (
+        UniqueConstraint("journey", "customer_id", "key", "entry", name="enrollment_once"),
+        Index("enrollment_of_customer", "customer_id"),
+        Index(
+            "enrollment_wake",
+            "wake_at",
+            postgresql_where=text("wake_at IS NOT NULL"),
+            sqlite_where=text("wake_at IS NOT NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    journey: str = Field(sa_type=Text)
+    customer_id: str = Field(sa_type=Text)
+    key: str = Field(default="", sa_type=Text)
+    entry: int = 1
+    """1 for the first time that this customer enters with this key, 2 for the second, …"""
+    state: str = Field(default="active", sa_type=Text)
+    step: str = Field(sa_type=Text)
+    due_at: datetime | None = Field(default=None, sa_type=Instant)
+    wake_at: datetime | None = Field(default=None, sa_type=Instant)
+    awaiting: str | None = Field(default=None, sa_type=Text)
+    """The event that a WaitFor waits for; "message" while a Send's outcome is awaited."""
+    arrived: bool = False
+    """The awaited event came (set by whoever took it, while the row was locked)."""
+    trigger_id: str | None = Field(default=None, sa_type=Text)
+    trigger: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))
+    entered_at: datetime = Field(sa_type=Instant)
+    ended_at: datetime | None = Field(default=None, sa_type=Instant)
+    reason: str | None = Field(default=None, sa_type=Text)
+
+
+class Message(SQLModel, table=True):
+    """One email to one customer. States: pending, sending, sent, skipped, failed, uncertain.
+
+    A row that is final but still has `wake_at` has an enrollment that waits to be told of it.
+    """
+
+    __tablename__ = "message"
+    __table_args__ = (
+        UniqueConstraint("enrollment_id", "step", name="message_once"),
+        Index(
+            "message_counted",
+            "customer_id",
+            "counted_at",
+            postgresql_where=text("counted_at IS NOT NULL"),
+            sqlite_where=text("counted_at IS NOT NULL"),
+        ),
+        Index(
+            "message_wake",
+            "wake_at",
+            postgresql_where=text("wake_at IS NOT NULL"),
+            sqlite_where=text("wake_at IS NOT NULL"),
+        ),
+    )
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    customer_id: str = Field(sa_type=Text)
+    enrollment_id: int = Field(sa_type=Id)
+    journey: str = Field(sa_type=Text)
+    step: str = Field(sa_type=Text)
+    key: str = Field(default="", sa_type=Text)
+    template: str = Field(sa_type=Text)
+    kind: str = Field(sa_type=Text)
+    topic: str = Field(sa_type=Text)
+    priority: int = 50
+    on_capped: str = Field(default="wait", sa_type=Text)
+    state: str = Field(default="pending", sa_type=Text)
+    reason: str | None = Field(default=None, sa_type=Text)
+    """Why it was skipped or is put off; for `failed` and retries the server's reply."""
+    created_at: datetime = Field(sa_type=Instant)
+    due_at: datetime | None = Field(default=None, sa_type=Instant)
+    wake_at: datetime | None = Field(default=None, sa_type=Instant)
+    expires_at: datetime = Field(sa_type=Instant)
+    capped_until: datetime = Field(sa_type=Instant)
+    """A capped message is given up after this moment: created_at + send_within."""
+    message_id: str = Field(sa_type=Text)
+    attempts: int = 0
+    claim: str | None = Field(default=None, sa_type=Text)
+    """Who sends it, with the batch: the rows of one claim are sent in the order of `position`."""
+    position: int | None = None
+    lanes: int | None = None
+    """How many messages the claimer may have in flight at once: what a crash can leave uncertain."""
+    counted_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When it was claimed for sending: what frequency caps count."""
+    sent_at: datetime | None = Field(default=None, sa_type=Instant)
+    email: str | None = Field(default=None, sa_type=Text)
+    subject: str | None = Field(default=None, sa_type=Text)
+    locale: str | None = Field(default=None, sa_type=Text)
+
+
+class DeadLetter(SQLModel, table=True):
+    """A stream entry that could not be taken, or only in part, with the reason and the bytes."""
+
+    __tablename__ = "dead_letter"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    entry_id: str = Field(sa_type=Text, unique=True)
+    """Where it came from: the stream entry's id, or "file:line"."""
+    reason: str = Field(sa_type=Text)
+    raw: bytes = Field(sa_type=LargeBinary)
+    received_at: datetime = Field(sa_type=Instant)
+    retried_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class Tally(SQLModel, table=True):
+    """Counts of what leaves no row, e.g. entries ignored because the customer was enrolled already."""
+
+    __tablename__ = "tally"
+
+    journey: str = Field(primary_key=True, sa_type=Text)
+    what: str = Field(primary_key=True, sa_type=Text)
+    count: int
+
+
+class Sweep(SQLModel, table=True):
+    """When a periodic job of the schedulers is next due, so that one of many runs it."""
+
+    __tablename__ = "sweep"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    next_at: datetime = Field(sa_type=Instant)

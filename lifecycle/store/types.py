@@ -1,0 +1,48 @@
+"""Column types that mean the same on PostgreSQL and SQLite."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, String
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+
+class Instant(TypeDecorator[datetime]):
+    """An aware moment: `timestamptz` on PostgreSQL; on SQLite text like 2026-11-23T09:00:00.000000Z.
+
+    The text has a fixed width and sorts as time does, so that one SQL text compares moments on both databases
+    and rows can travel as JSON. Naive datetimes are refused.
+    """
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(String(27) if dialect.name == "sqlite" else DateTime(timezone=True))
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> Any:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value!r} names no zone; moments are stored as UTC")
+        return stamp(value) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return datetime.fromisoformat(value) if isinstance(value, str) else value.astimezone(UTC)
+
+
+def stamp(moment: datetime) -> str:
+    """An aware moment as the fixed-width UTC text that both databases read."""
+    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+Json = JSON().with_variant(JSONB(), "postgresql")
+"""A JSON document; never changed in place."""
+
+Id = BigInteger().with_variant(Integer, "sqlite")
+"""A generated row number (SQLite counts only in INTEGER columns)."""
