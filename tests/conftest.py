@@ -1,0 +1,98 @@
+"""Fixtures for all tests: databases, a Redis-protocol server, and a clean environment.
+
+`DATABASE_URL` and `REDIS_URL` name servers to use instead of those from wheels. On that PostgreSQL server databases
+called lifecycle_test_… are made and dropped; of that Redis the databases 8 to 15 are emptied.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import HealthCheck, settings
+from redis import Redis
+
+from lifecycle import clock, embedded
+from tests import servers
+
+_OWN_POSTGRES = os.environ.get("DATABASE_URL", "")
+_OWN_REDIS = os.environ.get("REDIS_URL", "")
+
+settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("search", parent=settings.get_profile("repeatable"), derandomize=False, max_examples=2000)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No setting of the person who runs the tests reaches them, and no test leaves its clock to the next."""
+    for name in list(os.environ):
+        if name.startswith("LIFECYCLE_") or name in ("DATABASE_URL", "REDIS_URL", "SMTP_URL"):
+            monkeypatch.delenv(name)
+    yield
+    clock.use(clock.Real())
+
+
+@pytest.fixture(scope="session")
+def _run() -> str:
+    """One name for all the workers of this run."""
+    return os.environ.get("PYTEST_XDIST_TESTRUNUID", f"{os.getpid():x}")[:12]
+
+
+@pytest.fixture(scope="session")
+def postgres(_run: str) -> Iterator[servers.Postgres]:
+    """A PostgreSQL server on which to make databases."""
+    if _OWN_POSTGRES.startswith("postgres"):
+        server = servers.Postgres(re.sub(r"^postgres(ql)?(\+\w+)?:", "postgresql:", _OWN_POSTGRES))
+        yield server
+        server.close()
+        return
+    with servers.share_postgres(_run) as shared:
+        server = servers.Postgres(shared.url)
+        yield server
+        server.close()
+
+
+@pytest.fixture
+def postgres_url(postgres: servers.Postgres) -> Iterator[str]:
+    """The URL of a PostgreSQL database that is empty and this test's own."""
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of an SQLite database that does not exist yet and is this test's own."""
+    return f"sqlite:///{tmp_path / 'lifecycle.db'}"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of an empty database, once on each of the two kinds."""
+    url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
+    return url
+
+
+@pytest.fixture(scope="session")
+def _redis_server(_run: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    if _OWN_REDIS:
+        yield _OWN_REDIS
+        return
+    base = tmp_path_factory.getbasetemp()
+    with embedded.start(base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) as shared:
+        yield shared.url
+
+
+@pytest.fixture
+def redis_url(_redis_server: str) -> Iterator[str]:
+    """The URL of an empty Redis database that no other test uses meanwhile."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    url = urlsplit(_redis_server)._replace(path=f"/{8 + worker % 8}").geturl()
+    with Redis.from_url(url) as client:
+        client.flushdb()
+        yield url
+        client.flushdb()
