@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -15,8 +16,11 @@ from urllib.parse import urlsplit
 import pytest
 from hypothesis import HealthCheck, settings
 from redis import Redis
+from sqlmodel import SQLModel
 
 from lifecycle import clock, embedded
+from lifecycle.store import tables as _tables  # noqa: F401 - defines the tables
+from lifecycle.store.database import Database
 from tests import servers
 
 _OWN_POSTGRES = os.environ.get("DATABASE_URL", "")
@@ -75,6 +79,51 @@ def database_url(request: pytest.FixtureRequest) -> str:
     """The URL of an empty database, once on each of the two kinds."""
     url: str = request.getfixturevalue("sqlite_url" if request.param == "sqlite" else "postgres_url")
     return url
+
+
+@pytest.fixture(scope="session")
+def _sqlite_with_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "lifecycle.db"
+    _make_tables(f"sqlite:///{path}")
+    return path
+
+
+@pytest.fixture(scope="session")
+def _postgres_with_tables(postgres: servers.Postgres) -> Iterator[str]:
+    with postgres.database() as url:
+        _make_tables(url)
+        yield servers.name_of(url)
+
+
+def _make_tables(url: str) -> None:
+    database = Database(url)
+    SQLModel.metadata.create_all(database.engine)
+    database.close()
+
+
+@pytest.fixture
+def sqlite_database(tmp_path: Path, _sqlite_with_tables: Path) -> Iterator[Database]:
+    """An SQLite database of this test's own, with all tables, all empty."""
+    database = Database(f"sqlite:///{shutil.copy(_sqlite_with_tables, tmp_path / 'lifecycle.db')}")
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def postgres_database(postgres: servers.Postgres, _postgres_with_tables: str) -> Iterator[Database]:
+    """A PostgreSQL database of this test's own, with all tables, all empty."""
+    with postgres.database(_postgres_with_tables) as url:
+        database = Database(url)
+        yield database
+        database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request: pytest.FixtureRequest) -> Database:
+    """A database with all tables, all empty, once on each of the two kinds."""
+    name = "sqlite_database" if request.param == "sqlite" else "postgres_database"
+    database: Database = request.getfixturevalue(name)
+    return database
 
 
 @pytest.fixture(scope="session")

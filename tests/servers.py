@@ -46,12 +46,12 @@ class Postgres:
         self._admin = psycopg.connect(url, autocommit=True)
 
     def create(self, template: str = "template0") -> str:
-        """Make a database, as a copy of the one called `template`, and return its URL."""
+        """Make a database, as a copy of the one called `template`, and return its URL as SQLAlchemy wants it."""
         name = f"lifecycle_test_{secrets.token_hex(6)}"
         self._admin.execute(
             sql.SQL("CREATE DATABASE {} TEMPLATE {}").format(sql.Identifier(name), sql.Identifier(template))
         )
-        return urlsplit(self._url)._replace(path=f"/{name}").geturl()
+        return urlsplit(self._url)._replace(scheme="postgresql+psycopg", path=f"/{name}").geturl()
 
     def drop(self, url: str) -> None:
         """Drop the database of `url`, whoever is still connected to it."""
@@ -68,6 +68,11 @@ class Postgres:
 
     def close(self) -> None:
         self._admin.close()
+
+
+def conninfo(url: str) -> str:
+    """The URL as psycopg itself wants it, without SQLAlchemy's name of the driver."""
+    return url.replace("postgresql+psycopg:", "postgresql:", 1)
 
 
 def name_of(url: str) -> str:
