@@ -1,0 +1,87 @@
+"""An SMTP server's replies: cut from the stream, bounded, and read as outcomes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from lifecycle.mail.transport import Accepted, Deferred, Outcome, Refused, Unknown
+
+LONGEST_LINE = 4096  # RFC 5321 says 512; real servers say more
+LONGEST_REPLY = 65536
+KEPT = 500  # characters of a reply that are worth storing
+
+_ENHANCED = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_NEEDS_A_LOGIN = frozenset({530, 534, 535, 538})  # RFC 4954: about this client's set-up, not about the letter
+
+
+class GibberishError(Exception):
+    """The server said something that is not an SMTP reply."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply: its code, and its lines without codes and line ends."""
+
+    code: int
+    lines: tuple[bytes, ...]
+
+    @property
+    def enhanced(self) -> str | None:
+        """The RFC 3463 status code, such as "5.1.1", if there is one of the reply's own class."""
+        for line in self.lines:
+            if found := _ENHANCED.match(line):
+                code = found[1].decode("ascii")
+                return code if code[0] == str(self.code)[0] else None
+        return None
+
+    def __str__(self) -> str:
+        """The reply as one printable line; bytes that are not UTF-8 are read as Latin-1."""
+        return f"{self.code} {printable(b' '.join(self.lines))}".rstrip()
+
+    def to_content(self) -> Outcome:
+        """What this reply to the final dot means for the letter."""
+        if 200 <= self.code < 300:
+            return Accepted(str(self))
+        if 400 <= self.code < 600:
+            return self.refusal()
+        return Unknown(f"out of step: {self}")
+
+    def refusal(self) -> Deferred | Refused:
+        """What this 4xx or 5xx means for the letter."""
+        if self.code < 500:
+            return Deferred(str(self), self.code)
+        if self.code in _NEEDS_A_LOGIN:
+            return Deferred(f"the server wants a login that it does not have: {self}", None)
+        return Refused(self.code, self.enhanced, str(self))
+
+
+def printable(text: bytes) -> str:
+    """Bytes from a server as one short line without control characters."""
+    try:
+        decoded = text.decode("utf-8")
+    except UnicodeDecodeError:
+        decoded = text.decode("latin-1")
+    return _CONTROL.sub(" ", decoded)[:KEPT].strip()
+
+
+def take_reply(buffer: bytearray) -> Reply | None:
+    """Cut the first whole reply from the front of the buffer; None while it is not all there.
+
+    Raises GibberishError for what is no reply, and for lines or replies without end.
+    """
+    lines: list[bytes] = []
+    start = 0
+    while (end := buffer.find(b"\n", start)) >= 0:
+        line = bytes(buffer[start:end]).rstrip(b"\r")
+        start = end + 1
+        if not line[:3].isdigit() or not b"200" <= line[:3] < b"600" or line[3:4] not in (b"", b" ", b"-"):
+            raise GibberishError(printable(line[:80]))
+        lines.append(line[4:])
+        if line[3:4] != b"-":
+            del buffer[:start]
+            return Reply(int(line[:3]), tuple(lines))
+    if len(buffer) - start > LONGEST_LINE or len(buffer) > LONGEST_REPLY:
+        raise GibberishError("a reply without end")
+    return None
