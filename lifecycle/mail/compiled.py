@@ -1,0 +1,24 @@
+"""What compiling an email gives."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CompiledEmail:
+    """Jinja sources of one email's parts.
+
+    `variables` are the dotted names that the sources read; `places` says "file:line" of each name's first use;
+    `version` changes whenever the content does.
+    """
+
+    name: str
+    subject: str
+    preheader: str
+    html: str
+    text: str
+    variables: frozenset[str]
+    places: Mapping[str, str]
+    version: str

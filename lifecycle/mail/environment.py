@@ -1,0 +1,95 @@
+"""How templates run: sandboxed, on plain data, and never with a hole in the text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from lifecycle.mail import filters
+
+# Each would let data skip the escaping, break replays, or print nothing that belongs in a letter.
+_REMOVED_FILTERS = ("safe", "urlize", "xmlattr", "tojson", "random", "pprint", "attr")
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+
+
+class Missing(StrictUndefined):
+    """A variable that the data does not have; its message is its bare name, which the renderer completes."""
+
+    @property
+    def _undefined_message(self) -> str:
+        return str(self._undefined_name or self._undefined_hint or "")
+
+
+class Empty(Missing):
+    """A variable that is there and is None: false in conditions, an error in print unless it has a default."""
+
+    def __bool__(self) -> bool:
+        return False
+
+    def __eq__(self, other: object) -> bool:
+        return other is None or isinstance(other, Empty)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    def __hash__(self) -> int:
+        return hash(None)
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """Looks data up by key first, so that `event.items` is the property and never a method of dict."""
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        if isinstance(obj, dict | Mapping):
+            value = obj.get(attribute, self)
+            if value is self:
+                return self.undefined(obj=obj, name=attribute)
+            return Empty(obj=obj, name=attribute) if value is None else value
+        return super().getattr(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        if isinstance(argument, str) and isinstance(obj, Mapping):
+            return self.getattr(obj, argument)
+        return super().getitem(obj, argument)
+
+
+def clean(value: object) -> object:
+    """Return what is printed for a value: text loses control characters and lone surrogates, which no mail may hold."""
+    if type(value) is str and not value.isprintable():
+        return _CONTROLS.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
+    return value
+
+
+def is_none(value: object) -> bool:
+    """Return whether a value is None, also one that came out of the data as Empty."""
+    return value is None or isinstance(value, Empty)
+
+
+def html_environment() -> Sandbox:
+    """Return the environment of the HTML part: escaped."""
+    return _environment(autoescape=True)
+
+
+def text_environment() -> Sandbox:
+    """Return the environment of subject, preheader and text part: not escaped, statements leave no blank lines."""
+    return _environment(autoescape=False, trim_blocks=True, lstrip_blocks=True)
+
+
+def _environment(**options: bool) -> Sandbox:
+    environment = Sandbox(undefined=Missing, finalize=clean, keep_trailing_newline=True, cache_size=0, **options)  # type: ignore[arg-type]
+    for name in _REMOVED_FILTERS:
+        del environment.filters[name]
+    environment.filters.update(
+        default=filters.default,
+        d=filters.default,
+        money=filters.money,
+        date=filters.calendar_date,
+        safe_url=filters.safe_url,
+    )
+    environment.tests["none"] = is_none
+    del environment.globals["lipsum"]
+    return environment

@@ -1,0 +1,59 @@
+"""The filters that templates may use beside Jinja's own."""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+
+from jinja2 import Undefined
+
+_SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "IDR": "Rp ", "INR": "₹", "AUD": "A$", "CAD": "C$"}
+_WITHOUT_CENTS = frozenset({"JPY", "KRW", "IDR", "VND", "CLP"})
+_SAFE_SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "cid"})
+# What browsers drop before they read the scheme (WHATWG URL, "remove all ASCII tab or newline").
+_IGNORED_IN_SCHEME = re.compile(r"[\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+_SCHEME = re.compile(r"([^/?#]*?)(?::|&#58;|&#x3a;|&colon;)", re.IGNORECASE)
+
+
+def default(value: object, fallback: object = "", boolean: bool = False) -> object:
+    """Return `fallback` for a value that is missing, None or blank, because mail must not read "Hi None,"."""
+    if isinstance(value, Undefined) or value is None or (isinstance(value, str) and not value.strip()):
+        return fallback
+    return fallback if boolean and not value else value
+
+
+def money(value: object, currency: str = "USD") -> str:
+    """Return an amount for people: 29.325 → "$29.33"; halves round up, currencies without cents show none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise ValueError(f"money expects a number, not {type(value).__name__}")
+    try:
+        amount = Decimal(str(value))
+        amount = amount.quantize(Decimal(1) if currency in _WITHOUT_CENTS else Decimal("0.01"), ROUND_HALF_UP)
+    except InvalidOperation as error:
+        raise ValueError(f"money expects a number, not {str(value)[:40]!r}") from error
+    sign = "-" if amount < 0 else ""
+    return f"{sign}{_SYMBOLS.get(currency, currency + ' ')}{abs(amount):,}"
+
+
+def calendar_date(value: object, pattern: str = "") -> str:
+    """Return a date for people: 1997-03-20 → "20 March 1997", or by a strftime pattern."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError as error:
+            raise ValueError(f"date expects a date like 1997-03-20, not {value[:40]!r}") from error
+    if not isinstance(value, date):
+        raise ValueError(f"date expects a date, not {type(value).__name__}")
+    return value.strftime(pattern) if pattern else f"{value.day} {value:%B} {value.year}"
+
+
+def safe_url(value: str) -> str:
+    """Return the URL, or "#" when its scheme could run code (`javascript:`, `data:`, …).
+
+    The value is already escaped for HTML: this runs around the whole attribute, so parts cannot add up to a scheme.
+    """
+    if value.startswith(("https://", "http://")):
+        return value
+    found = _SCHEME.match(_IGNORED_IN_SCHEME.sub("", value))
+    return "#" if found and found[1].lower() not in _SAFE_SCHEMES else value
