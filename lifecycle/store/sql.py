@@ -14,6 +14,7 @@ One parameter per statement keeps a batch of 500 rows one round trip, and a `unn
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -41,13 +42,18 @@ class Statement:
 
     def run(self, connection: Connection, **parameters: Any) -> CursorResult[Any]:
         """Executes it; lists become JSON, everything else is bound as it is (moments through `stamp`)."""
-        bound = {
-            name: orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
-            if isinstance(value, (list, tuple))
-            else value
-            for name, value in parameters.items()
-        }
-        return connection.execute(self._texts[connection.dialect.name], bound)
+        dialect = connection.dialect.name
+        bound = {name: _bound(value, dialect) for name, value in parameters.items()}
+        return connection.execute(self._texts[dialect], bound)
+
+
+def _bound(value: Any, dialect: str) -> Any:
+    """Lists as one JSON text, moments as SQLite stores them."""
+    if isinstance(value, (list, tuple)):
+        return orjson.dumps(value, default=_plain, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    if isinstance(value, datetime) and dialect == "sqlite":
+        return stamp(value)
+    return value
 
 
 def _plain(value: Any) -> Any:

@@ -104,6 +104,13 @@ class Enrollment(SQLModel, table=True):
         UniqueConstraint("journey", "customer_id", "key", "entry", name="enrollment_once"),
         Index("enrollment_of_customer", "customer_id"),
         Index(
+            "enrollment_held",
+            "journey",
+            "step",
+            postgresql_where=text("state = 'held'"),
+            sqlite_where=text("state = 'held'"),
+        ),
+        Index(
             "enrollment_wake",
             "wake_at",
             postgresql_where=text("wake_at IS NOT NULL"),
@@ -121,8 +128,9 @@ class Enrollment(SQLModel, table=True):
     step: str = Field(sa_type=Text)
     due_at: datetime | None = Field(default=None, sa_type=Instant)
     wake_at: datetime | None = Field(default=None, sa_type=Instant)
-    awaiting: str | None = Field(default=None, sa_type=Text)
-    """The event that a WaitFor waits for; "message" while a Send's outcome is awaited."""
+    awaiting: str | None = Field(default="start", sa_column=Column(Text, server_default="start"))
+    """What happens next: "start" before the first step, null when a Wait is over at `due_at`, "message" while a
+    Send's outcome is awaited, else the event that a WaitFor waits for."""
     arrived: bool = False
     """The awaited event came (set by whoever took it, while the row was locked)."""
     trigger_id: str | None = Field(default=None, sa_type=Text)

@@ -1,0 +1,83 @@
+"""Wall clocks: moments are UTC, but people live by the clock in their zone.
+
+A wall time that a clock change skips means the first moment after the gap; one that comes twice means the first.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from lifecycle.journey.durations import Duration
+from lifecycle.journey.policy import QuietHours
+
+_SECOND = timedelta(seconds=1)
+
+
+@lru_cache(maxsize=1024)
+def zone_named(name: str | None, default: str) -> ZoneInfo:
+    """The zone of that IANA name, or the default where it is unknown."""
+    try:
+        return ZoneInfo(name or default)
+    except (KeyError, ValueError, OSError):
+        return ZoneInfo(default)
+
+
+def at_wall(local: datetime, zone: ZoneInfo) -> datetime:
+    """The UTC moment at which clocks in `zone` show `local` (naive)."""
+    earlier = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    if earlier.astimezone(zone).replace(tzinfo=None) == local.replace(fold=0):
+        return earlier
+    return _end_of_gap(local, zone)
+
+
+def _end_of_gap(local: datetime, zone: ZoneInfo) -> datetime:
+    """The moment of the clock change that skips `local`, by bisection: zones have no list of changes to ask."""
+    before = local.replace(tzinfo=zone, fold=1).astimezone(UTC)  # read with the offset that holds after the change
+    after = local.replace(tzinfo=zone, fold=0).astimezone(UTC)
+    old = before.astimezone(zone).utcoffset()
+    while after - before > _SECOND:
+        middle = before + (after - before) / 2
+        if middle.astimezone(zone).utcoffset() == old:
+            before = middle
+        else:
+            after = middle
+    return (before + _SECOND).replace(microsecond=0)
+
+
+def plus(moment: datetime, duration: Duration, zone: ZoneInfo) -> datetime:
+    """`moment` and so many calendar days at the same wall time, then so many exact seconds."""
+    if duration.days:
+        local = moment.astimezone(zone)
+        target = at_wall(local.replace(tzinfo=None, fold=0) + timedelta(days=duration.days), zone)
+        moment = target
+    return moment + timedelta(seconds=duration.seconds)
+
+
+def next_wall_time(moment: datetime, at: time, zone: ZoneInfo) -> datetime:
+    """The first moment, now included, at which clocks in `zone` show `at`."""
+    today = moment.astimezone(zone).date()
+    for offset in range(3):
+        candidate = on_day(today + timedelta(days=offset), at, zone)
+        if candidate >= moment:
+            return candidate
+    raise AssertionError("one of the next three days has that time, or a gap that stands for it")
+
+
+def on_day(day: date, at: time, zone: ZoneInfo) -> datetime:
+    """The UTC moment of `at` on that day in `zone`."""
+    return at_wall(datetime.combine(day, at), zone)
+
+
+def quiet_until(moment: datetime, quiet: QuietHours | None, zone: ZoneInfo) -> datetime | None:
+    """When the quiet hours around `moment` end, or None outside them."""
+    if quiet is None:
+        return None
+    today = moment.astimezone(zone).date()
+    overnight = timedelta(days=1 if quiet.end <= quiet.start else 0)
+    for day in (today - timedelta(days=1), today):
+        start, end = on_day(day, quiet.start, zone), on_day(day + overnight, quiet.end, zone)
+        if start <= moment < end:
+            return end
+    return None
