@@ -1,13 +1,13 @@
 """Everything that can go wrong, as one tree; each message says what to do next.
 
-    LifecycleError
-    ├── ConfigurationError      a setting is missing or wrong
-    ├── DefinitionError         a journey, vocabulary or policy file says something impossible
-    ├── TemplateError           an email's source cannot be compiled
-    ├── RenderError             one email cannot be rendered for one customer
-    ├── InvalidAddress          no mail can go to that address
-    ├── InvalidEvent            an event that the client refuses to send
-    └── StoreError              the database is missing, too old or too new
+LifecycleError
+├── ConfigurationError      a setting is missing or wrong
+├── DefinitionError         a journey, vocabulary or policy file says something impossible
+├── TemplateError           an email's source cannot be compiled
+├── RenderError             one email cannot be rendered for one customer
+├── InvalidAddress          no mail can go to that address
+├── InvalidEvent            an event that the client refuses to send
+└── StoreError              the database is missing, too old or too new
 """
 
 from __future__ import annotations
@@ -59,6 +59,17 @@ class InvalidAddress(LifecycleError):
 
 class InvalidEvent(LifecycleError, ValueError):
     """An event that the client refuses to send, because the engine would refuse to take it."""
+
+
+class NotEmitted(LifecycleError, ConnectionError):
+    """The queue cannot be reached; `message_ids` are the ids with which to emit the same events again."""
+
+    def __init__(self, message_ids: list[str], cause: Exception) -> None:
+        self.message_ids = message_ids
+        super().__init__(
+            f"{len(message_ids)} event(s) may not have reached the queue ({cause}); "
+            "emit them again with the same message ids"
+        )
 
 
 class StoreError(LifecycleError):
