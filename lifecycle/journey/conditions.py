@@ -11,15 +11,16 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal, NoReturn, TypeAlias, Union
+from typing import Literal, NoReturn, TypeAlias
 
-from ..errors import DefinitionError
+from lifecycle.errors import DefinitionError
+
 from .durations import Duration
 from .origin import here
 
 Kind: TypeAlias = Literal["text", "number", "flag", "date", "instant"]
 Operator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
-Value: TypeAlias = Union[str, int, float, Decimal, bool, date, datetime]
+Value: TypeAlias = str | int | float | Decimal | bool | date | datetime
 
 KINDS: dict[type, Kind] = {
     str: "text",
@@ -55,7 +56,7 @@ class PropertyRef:
         return f"{self.event}.{self.name}"
 
 
-Ref: TypeAlias = Union[AttributeRef, PropertyRef]
+Ref: TypeAlias = AttributeRef | PropertyRef
 
 
 class Condition:
@@ -158,7 +159,7 @@ class Not(Condition):
     inner: Condition
 
 
-Node: TypeAlias = Union[Compare, OneOf, IsSet, IsTrue, Count, And, Or, Not]
+Node: TypeAlias = Compare | OneOf | IsSet | IsTrue | Count | And | Or | Not
 
 
 def walk(condition: Condition) -> Iterator[Node]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
-from ..errors import DefinitionError
+from lifecycle.errors import DefinitionError
+
 from .origin import here
 
 

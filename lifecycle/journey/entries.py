@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, time
-from typing import Any, TypeAlias, Union
+from typing import Any, TypeAlias
 
-from ..errors import DefinitionError
+from lifecycle.errors import DefinitionError
+
 from .conditions import AttributeRef, Condition, as_condition
 from .origin import here
 from .vocabulary import Attribute, Event
@@ -49,7 +50,7 @@ class Manually:
     """Only those whom somebody enters: `lifecycle journeys enter NAME --customer ID`."""
 
 
-Entry: TypeAlias = Union[On, When, EachYear, OnDate, Manually]
+Entry: TypeAlias = On | When | EachYear | OnDate | Manually
 
 
 def on(event: type[Event], *, where: Condition | None = None) -> On:

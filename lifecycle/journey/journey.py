@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NoReturn, TypeAlias, get_args
 
-from ..errors import DefinitionError
+from lifecycle.errors import DefinitionError
+
 from .conditions import Condition, PropertyRef, as_condition
 from .durations import Duration, days
 from .entries import EachYear, Entry, Manually, On, OnDate, When, event_name
@@ -191,4 +192,4 @@ def _refuse_unreachable(steps: Sequence[Step]) -> bool:
     return False
 
 
-__all__ = ["Journey", "Kind", "LeapDay", "Place", "When", "Manually", "always"]
+__all__ = ["Journey", "Kind", "LeapDay", "Manually", "Place", "When", "always"]

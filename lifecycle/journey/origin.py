@@ -14,9 +14,9 @@ def here() -> str:
     frame = sys._getframe(1)
     while frame.f_back is not None and frame.f_code.co_filename.startswith((_PACKAGE, _GENERATED)):
         frame = frame.f_back
-    file = Path(frame.f_code.co_filename)
-    try:
-        file = file.relative_to(Path.cwd())
-    except ValueError:
-        pass
-    return f"{file}:{frame.f_lineno}"
+    return f"{shown(Path(frame.f_code.co_filename))}:{frame.f_lineno}"
+
+
+def shown(file: Path) -> Path:
+    """The file as messages name it: relative to the working directory if below it."""
+    return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file

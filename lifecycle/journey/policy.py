@@ -8,7 +8,8 @@ from datetime import time, timedelta
 from typing import Any, Literal, TypeAlias, get_args
 from zoneinfo import ZoneInfo
 
-from ..errors import DefinitionError
+from lifecycle.errors import DefinitionError
+
 from .durations import Duration
 from .origin import here
 

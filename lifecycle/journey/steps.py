@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any, Literal, TypeAlias, Union, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
-from ..errors import DefinitionError
+from lifecycle.errors import DefinitionError
+
 from .conditions import AttributeRef, Condition, PropertyRef, Value, as_condition, constant
 from .durations import Duration, days
 from .entries import event_name
@@ -16,7 +17,7 @@ from .origin import here
 from .vocabulary import Attribute, Event, Flag, Property
 
 OnCapped: TypeAlias = Literal["wait", "skip"]
-Until: TypeAlias = Union[time, datetime, date, AttributeRef, PropertyRef]
+Until: TypeAlias = time | datetime | date | AttributeRef | PropertyRef
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -210,7 +211,7 @@ class Exit:
         _fill(self, reason=_named(reason, "Exit"), name=name or f"exit {reason}", was=was, defined_at=here())
 
 
-Step: TypeAlias = Union[Send, Wait, WaitFor, Branch, Split, Set, Exit]
+Step: TypeAlias = Send | Wait | WaitFor | Branch | Split | Set | Exit
 
 
 def ways(step: Step) -> tuple[tuple[str, tuple[Step, ...]], ...]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, ClassVar, Generic, NoReturn, TypeVar
 
-from ..errors import DefinitionError
+from lifecycle.errors import DefinitionError
+
 from .conditions import (
     KINDS,
     AttributeRef,

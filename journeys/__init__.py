@@ -1,0 +1,1 @@
+"""What Blue Room Records says to whom, and when."""
