@@ -29,7 +29,9 @@ _MJML_TAG = re.compile(r"""<mj-[^\s>/]+(?:"[^"]*"|'[^']*'|[^"'>])*>""", re.IGNOR
 _QUOTED = re.compile(r""""[^"]*"|'[^']*'""")
 _TITLE = re.compile(r"(<mj-title[^>]*>)(.*?)(</mj-title)", re.DOTALL | re.IGNORECASE)
 _WEB_FONTS = re.compile(r"<!--\[if !mso\]><!-->\s*<link\b.*?<!--<!\[endif\]-->", re.DOTALL)
-_URL_ATTRIBUTE = re.compile(r"""(\s(?:href|src|srcset|action|background|poster)\s*=\s*)("[^"]*"|'[^']*')""", re.IGNORECASE)
+_URL_ATTRIBUTE = re.compile(
+    r"""(\s(?:href|src|srcset|action|background|poster)\s*=\s*)("[^"]*"|'[^']*')""", re.IGNORECASE
+)
 _KNOWN_SCHEME = re.compile(r"\s*(?:https?://|mailto:|tel:|sms:|cid:|/|#|\?)", re.IGNORECASE)
 _STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL | re.IGNORECASE)
 _INDENT = re.compile(r"\n\s+")
@@ -82,8 +84,10 @@ def _text_variables(source: Source) -> dict[str, int]:
     except TemplateSyntaxError as error:
         where = f"{source.path.with_suffix('.txt')}:{error.lineno}"
         raise TemplateError(where, *_explain(error, environment)) from error
-    if found := tree.find((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
-        raise TemplateError(f"{source.path.with_suffix('.txt')}:{found.lineno}", "a text part cannot include", "write it out")
+    for found in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
+        raise TemplateError(
+            f"{source.path.with_suffix('.txt')}:{found.lineno}", "a text part cannot include", "write it out"
+        )
     return variables_read(tree)
 
 
@@ -122,7 +126,9 @@ def _to_html(source: Source, masked: Masked, found: Outline) -> str:
     html = re.sub(f"<!--({masked.pattern.pattern})-->", r"\1", html)
     for word, token in masked.tokens.items():
         if word not in html:
-            raise TemplateError(source.where(token.line), f"{token.source} is lost in the layout", "move it into <mj-text>")
+            raise TemplateError(
+                source.where(token.line), f"{token.source} is lost in the layout", "move it into <mj-text>"
+            )
     return html
 
 
@@ -161,7 +167,9 @@ def _run_mjml(source: Source, mjml: str) -> str:
         return str(mjml_to_html(mjml, custom_components=[Font, Style]).html)
     except Exception as error:  # the package raises anything from KeyError to AssertionError on odd input
         reason = f"{type(error).__name__}: {error}".rstrip(": ")
-        raise TemplateError(source.where(1), f"MJML cannot lay this email out: {reason}", "undo the latest change") from error
+        raise TemplateError(
+            source.where(1), f"MJML cannot lay this email out: {reason}", "undo the latest change"
+        ) from error
 
 
 def _run_premailer(html: str) -> str:
@@ -169,6 +177,9 @@ def _run_premailer(html: str) -> str:
 
     # lxml keeps the document type only in capitals.
     html = re.sub(r"^\s*<!doctype html>", "<!DOCTYPE html>", html, flags=re.IGNORECASE)
+    # MJML's own first sheet sets every cell to what programs that need it read from the sheet; inlined, it would
+    # make up a third of the mail.
+    html = html.replace("<style ", '<style data-premailer="ignore" ', 1)
     inliner = Premailer(
         html,
         disable_validation=True,

@@ -27,16 +27,16 @@ class Missing(StrictUndefined):
 class Empty(Missing):
     """A variable that is there and is None: false in conditions, an error in print unless it has a default."""
 
-    def __bool__(self) -> bool:
+    def __bool__(self) -> bool:  # type: ignore[override]
         return False
 
-    def __eq__(self, other: object) -> bool:
+    def __eq__(self, other: object) -> bool:  # type: ignore[override]
         return other is None or isinstance(other, Empty)
 
-    def __ne__(self, other: object) -> bool:
+    def __ne__(self, other: object) -> bool:  # type: ignore[override]
         return not self == other
 
-    def __hash__(self) -> int:
+    def __hash__(self) -> int:  # type: ignore[override]
         return hash(None)
 
 
@@ -80,7 +80,7 @@ def text_environment() -> Sandbox:
 
 
 def _environment(**options: bool) -> Sandbox:
-    environment = Sandbox(undefined=Missing, finalize=clean, keep_trailing_newline=True, cache_size=0, **options)  # type: ignore[arg-type]
+    environment = Sandbox(undefined=Missing, finalize=clean, keep_trailing_newline=True, cache_size=0, **options)
     for name in _REMOVED_FILTERS:
         del environment.filters[name]
     environment.filters.update(

@@ -35,7 +35,7 @@ class FileTransport:
         unfinished = path.with_suffix(f".{os.getpid()}.tmp")
         try:
             unfinished.write_bytes(letter.data)
-            os.replace(unfinished, path)
+            unfinished.replace(path)
         except OSError as error:
             unfinished.unlink(missing_ok=True)
             return Deferred(f"cannot write {path}: {error.strerror or error}")

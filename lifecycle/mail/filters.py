@@ -39,13 +39,19 @@ def money(value: object, currency: str = "USD") -> str:
 def calendar_date(value: object, pattern: str = "") -> str:
     """Return a date for people: 1997-03-20 → "20 March 1997", or by a strftime pattern."""
     if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError as error:
-            raise ValueError(f"date expects a date like 1997-03-20, not {value[:40]!r}") from error
+        text, value = value, _parsed(value)
+        if value is None:
+            raise ValueError(f"date expects a date like 1997-03-20, not {text[:40]!r}")
     if not isinstance(value, date):
         raise ValueError(f"date expects a date, not {type(value).__name__}")
     return value.strftime(pattern) if pattern else f"{value.day} {value:%B} {value.year}"
+
+
+def _parsed(text: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        return None
 
 
 def safe_url(value: str) -> str:

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from jinja2 import Environment
 
 OUTPUT = "output"
+VOID_TAGS = frozenset(
+    ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
+)
 
 
 @dataclass(frozen=True)

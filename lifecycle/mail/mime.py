@@ -24,10 +24,10 @@ _HEADER_NAME = re.compile(r"[!-9;-~]{1,70}")
 _ATOM_TEXT = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _URL = re.compile(r"[!-;=?-~]{1,900}")
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]+@[!-;=?A-~]+>")
-_LONG_LINE = re.compile(rb"[^\n]{%d}" % (LONGEST_LINE + 1))
 _BODY_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\r\n")
 # References that HTML reads as another character or as none: C1 controls, surrogates, noncharacters.
-_UNREADABLE = (*range(0x80, 0xA0), *range(0xFDD0, 0xFDF0), *(p << 16 | end for p in range(17) for end in (0xFFFE, 0xFFFF)))
+_NONCHARACTERS = (plane << 16 | end for plane in range(17) for end in (0xFFFE, 0xFFFF))
+_UNREADABLE = (*range(0x80, 0xA0), *range(0xFDD0, 0xFDF0), *_NONCHARACTERS)
 _UNREADABLE_REFERENCE = re.compile(b"&#(?:%s|5[5-7]\\d\\d\\d);" % b"|".join(b"%d" % code for code in _UNREADABLE))
 
 
@@ -195,7 +195,14 @@ def _crlf(body: bytes) -> bytes:
 
 
 def _fits_7bit(body: bytes) -> bool:
-    return len(body.translate(None, _BODY_CONTROLS)) == len(body) and not _LONG_LINE.search(body)
+    if len(body.translate(None, _BODY_CONTROLS)) != len(body):
+        return False
+    at = 0  # from line end to line end in the longest strides that the limit allows
+    while len(body) - at > LONGEST_LINE:
+        at = body.rfind(b"\n", at, at + LONGEST_LINE + 1) + 1
+        if at == 0:
+            return False
+    return True
 
 
 def _html_part(html: str) -> bytes:

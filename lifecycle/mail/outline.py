@@ -10,27 +10,28 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from lifecycle.errors import TemplateError
-from lifecycle.mail.mask import Masked, Token, literal
+from lifecycle.mail.mask import VOID_TAGS, Masked, Token, literal
 from lifecycle.mail.source import Source
 
 # Children of these are blocks; text between them is lost by MJML, statements between them need mj-raw.
 _BLOCK_PARENTS = frozenset({"mj-body", "mj-wrapper", "mj-column", "mj-hero", "mj-social"})
 _COLUMN_PARENTS = frozenset({"mj-section", "mj-group"})
-_NO_STATEMENTS = frozenset({"mjml", "mj-head", "mj-attributes", "mj-navbar", "mj-accordion", "mj-accordion-element", "mj-carousel"})
+_NO_STATEMENTS = frozenset(
+    {"mjml", "mj-head", "mj-attributes", "mj-navbar", "mj-accordion", "mj-accordion-element", "mj-carousel"}
+)
 _STRUCTURE = _BLOCK_PARENTS | _COLUMN_PARENTS | _NO_STATEMENTS
 _WITHOUT_COMPONENT = frozenset({"mjml", "mj-all", "mj-class", "mj-selector", "mj-html-attribute"})
 _VARIABLE_ATTRIBUTES = frozenset({"href", "src", "srcset", "alt", "title", "name"})
-_VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
 _OPENS = {"if": "endif", "for": "endfor", "with": "endwith", "filter": "endfilter"}
 _MIDDLES = frozenset({"elif", "else"})
 _REFUSED = {
-    "extends": "write <mj-include path=\"…\" />",
-    "include": "write <mj-include path=\"…\" />",
+    "extends": 'write <mj-include path="…" />',
+    "include": 'write <mj-include path="…" />',
     "import": "repeat the block, or put it into a partial",
     "from": "repeat the block, or put it into a partial",
-    "block": "remove it; partials come by <mj-include path=\"…\" />",
-    "macro": "put it into a partial and <mj-include path=\"…\" /> it",
-    "call": "put it into a partial and <mj-include path=\"…\" /> it",
+    "block": 'remove it; partials come by <mj-include path="…" />',
+    "macro": 'put it into a partial and <mj-include path="…" /> it',
+    "call": 'put it into a partial and <mj-include path="…" /> it',
     "autoescape": "remove it; HTML is always escaped",
 }
 _QUOTED_VALUES = re.compile(r"""=\s*("[^"]*"|'[^']*')""")
@@ -86,7 +87,7 @@ class _Walk(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._check_tag(tag, attrs)
-        if tag not in _VOID:
+        if tag not in VOID_TAGS:
             end = self._offset() + len(self.get_starttag_text() or "")
             self._elements.append(_Element(tag, self._masked.line_at(self._offset()), end))
             self._seen.add(tag)
@@ -96,14 +97,16 @@ class _Walk(HTMLParser):
         self._seen.add(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in _VOID:
+        if tag in VOID_TAGS:
             return
         for element in reversed(self._elements):
             if element.tag == tag:
                 break
             if element.tag.startswith("mj") or tag.startswith("mj"):
                 opened = self._source.where(element.line)
-                raise self._error(f"</{tag}> while <{element.tag}> is open", f"close <{element.tag}> from {opened} first")
+                raise self._error(
+                    f"</{tag}> while <{element.tag}> is open", f"close <{element.tag}> from {opened} first"
+                )
         else:
             raise self._error(f"</{tag}> closes nothing", f"remove it, or open <{tag}> before it")
         while self._elements:
@@ -125,8 +128,10 @@ class _Walk(HTMLParser):
         in_attributes = bool(self._elements) and self._elements[-1].tag == "mj-attributes"
         if tag.startswith("mj") and tag not in _WITHOUT_COMPONENT and tag not in self._attributes:
             close = difflib.get_close_matches(tag, self._attributes, 1)
-            raise self._error(f"unknown tag <{tag}>", f"did you mean <{close[0]}>?" if close else "see mjml.io for the tags")
-        if tag in ("mj-column",) and self._elements:
+            raise self._error(
+                f"unknown tag <{tag}>", f"did you mean <{close[0]}>?" if close else "see mjml.io for the tags"
+            )
+        if tag == "mj-column":
             self._check_column()
         if tag == "link":
             raise self._error("an external stylesheet", "write the rules into <mj-style>")
@@ -152,7 +157,9 @@ class _Walk(HTMLParser):
     def _add_font(self, attrs: dict[str, str | None]) -> None:
         name, href = attrs.get("name"), attrs.get("href")
         if not name or not href or not href.startswith("https://"):
-            raise self._error("mj-font needs a name and an https href", 'write <mj-font name="Inter" href="https://…" />')
+            raise self._error(
+                "mj-font needs a name and an https href", 'write <mj-font name="Inter" href="https://…" />'
+            )
         self._outline.fonts[name] = href
 
     def _check_attributes(self, tag: str, attrs: list[tuple[str, str | None]], in_attributes: bool) -> None:
@@ -166,7 +173,8 @@ class _Walk(HTMLParser):
         in_quotes = sum(len(self._masked.words(quoted)) for quoted in _QUOTED_VALUES.findall(text))
         if len(self._masked.words(text)) != in_quotes:
             raise self._error(
-                f"a variable or statement in <{tag}> outside a quoted attribute value", 'write name="{{ … }}", with quotes'
+                f"a variable or statement in <{tag}> outside a quoted attribute value",
+                'write name="{{ … }}", with quotes',
             )
 
     def _check_known(self, tag: str, name: str) -> None:
@@ -186,18 +194,23 @@ class _Walk(HTMLParser):
                 token.line,
             )
         if name == "style" or name.startswith("on"):
-            raise self._error(f"a variable in {name!r}, where escaping does not protect", "use {% if %} around two tags", token.line)
+            raise self._error(
+                f"a variable in {name!r}, where escaping does not protect", "use {% if %} around two tags", token.line
+            )
 
     def _check_balance_within(self, value: str) -> None:
         opened: list[Token] = []
         for token in (self._masked.tokens[word] for word in self._masked.words(value)):
             if token.keyword in _OPENS:
                 opened.append(token)
-            elif token.keyword in _OPENS.values():
-                if not opened or _OPENS[opened.pop().keyword] != token.keyword:
-                    raise self._error(f"{token.source} closes what began outside this attribute", "begin it inside the quotes", token.line)
+            elif token.keyword in _OPENS.values() and (not opened or _OPENS[opened.pop().keyword] != token.keyword):
+                raise self._error(
+                    f"{token.source} closes what began outside this attribute", "begin it inside the quotes", token.line
+                )
         if opened:
-            raise self._error(f"{opened[-1].source} is not closed inside the attribute", "end it before the quote", opened[-1].line)
+            raise self._error(
+                f"{opened[-1].source} is not closed inside the attribute", "end it before the quote", opened[-1].line
+            )
 
     # text and tokens
 
@@ -215,19 +228,23 @@ class _Walk(HTMLParser):
         self._refuse_keyword(token)
         tag = parent.tag if parent else ""
         if tag in ("mj-style", "style"):
-            raise self._error("a variable or statement in a style", "give the block a css-class and choose it by {% if %}", token.line)
+            raise self._error(
+                "a variable or statement in a style", "give the block a css-class and choose it by {% if %}", token.line
+            )
         if tag in _NO_STATEMENTS or not tag:
-            raise self._error(f"{token.source} cannot stand directly in <{tag or 'the file'}>", "put it into the body", token.line)
+            raise self._error(
+                f"{token.source} cannot stand directly in <{tag or 'the file'}>", "put it into the body", token.line
+            )
         if token.is_statement:
             self._pair(token, parent)
-            if tag in _COLUMN_PARENTS and token.keyword in ("if", "for"):
-                pass  # an error only when a column follows, which _check_column sees
             if tag in _STRUCTURE:
                 self._outline.blocks.add(token.word)
             elif tag not in ("mj-title", "mj-preview"):
                 self._outline.flow.add(token.word)
         elif tag in _STRUCTURE:
-            raise self._error(f"{token.source} directly in <{tag}>, which takes blocks", "put it into <mj-text>", token.line)
+            raise self._error(
+                f"{token.source} directly in <{tag}>, which takes blocks", "put it into <mj-text>", token.line
+            )
 
     def _refuse_keyword(self, token: Token) -> None:
         if token.keyword in _REFUSED:
@@ -255,7 +272,9 @@ class _Walk(HTMLParser):
             if element.tag.startswith("mj"):
                 raise self._error(f"<{element.tag}> is never closed", f"write </{element.tag}>", element.line)
         if "mj-body" not in self._seen:
-            raise self._error("no <mj-body>", "wrap the email in <mjml><mj-head>…</mj-head><mj-body>…</mj-body></mjml>", 1)
+            raise self._error(
+                "no <mj-body>", "wrap the email in <mjml><mj-head>…</mj-head><mj-body>…</mj-body></mjml>", 1
+            )
         if not self._outline.title:
             raise self._error("no subject", "write <mj-title>…</mj-title> into <mj-head>", 1)
         if not self._outline.preview:

@@ -172,7 +172,7 @@ def _write_cached(path: Path, email: CompiledEmail) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         unfinished.write_bytes(_checksum(payload) + b"\n" + payload)
-        os.replace(unfinished, path)
+        unfinished.replace(path)
     except OSError:
         # A cache that cannot be written costs time at the next start and nothing else.
         unfinished.unlink(missing_ok=True)

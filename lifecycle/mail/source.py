@@ -91,7 +91,9 @@ def _included(folder: Path, tag: str, where: str, within: tuple[Path, ...]) -> P
         raise TemplateError(where, "mj-include without a path", 'write <mj-include path="partials/header.mjml" />')
     if not _inside(target):
         raise TemplateError(
-            where, f"mj-include leaves the templates folder: {target!r}", f"give the path from {folder} on, without '..'"
+            where,
+            f"mj-include leaves the templates folder: {target!r}",
+            f"give the path from {folder} on, without '..'",
         )
     path = folder / (target if target.endswith(".mjml") else f"{target}.mjml")
     if not path.is_file():
@@ -100,7 +102,9 @@ def _included(folder: Path, tag: str, where: str, within: tuple[Path, ...]) -> P
         hint = f"did you mean {close[0]!r}?" if close else f"paths start at {folder}"
         raise TemplateError(where, f"mj-include finds no file {target!r}", hint)
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise TemplateError(where, f"mj-include follows a link out of the templates folder: {target!r}", "copy the file")
+        raise TemplateError(
+            where, f"mj-include follows a link out of the templates folder: {target!r}", "copy the file"
+        )
     if path in within:
         chain = " → ".join(step.relative_to(folder).as_posix() for step in (*within, path))
         raise TemplateError(where, f"mj-include goes in a circle: {chain}", "remove one of these includes")

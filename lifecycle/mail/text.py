@@ -6,14 +6,19 @@ import re
 import textwrap
 from html.parser import HTMLParser
 
-from lifecycle.mail.mask import Masked, Token, literal
+from lifecycle.mail.mask import VOID_TAGS, Masked, Token, literal
 
 COLUMNS = 78
 
-_BLOCKS = frozenset("address article blockquote div dl dt dd h1 h2 h3 h4 h5 h6 header footer hr ol p pre section table ul".split())
+_HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
+_LISTS = frozenset({"dd", "dl", "dt", "ol", "ul"})
+_PARAGRAPHS = frozenset({"address", "article", "blockquote", "div", "footer", "header", "hr", "p", "pre", "section"})
+_BLOCKS = _HEADINGS | _LISTS | _PARAGRAPHS | {"table"}
 _SILENT = frozenset({"head", "style", "script", "title"})
-_VOID = frozenset("area base br col embed hr img input link meta source track wbr".split())
-_BREAK = "\x00"
+# Marks inside a paragraph being collected; no mail holds these characters.
+_BREAK, _CELL, _LABEL, _HREF, _END = "\x00", "\x01", "\x02", "\x03", "\x04"
+_MARKS = re.compile("[\x00-\x04]")
+_LINK = re.compile(f"{_LABEL}([^{_LABEL}{_HREF}]*){_HREF}([^{_END}]*){_END}")
 
 
 def plain_text(html: str, masked: Masked) -> str:
@@ -41,7 +46,7 @@ class _Reader(HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
         if self._hidden or tag in _SILENT or "display:none" in (attributes.get("style") or "").replace(" ", ""):
-            if tag not in _VOID:
+            if tag not in VOID_TAGS:
                 self._hidden.append(tag)
             return
         if tag == "table":
@@ -83,12 +88,15 @@ class _Reader(HTMLParser):
     def handle_data(self, data: str) -> None:
         if self._hidden:
             return
-        for part in re.split(f"({self._masked.pattern.pattern})", data):
+        for part in re.split(f"({self._masked.pattern.pattern})", _MARKS.sub("", data)):
             token = self._masked.tokens.get(part)
-            if token and token.is_statement and not "".join(self._parts).strip():
+            if token and token.is_statement and not self._has_text():
                 self._written.append(part)
             elif part:
                 self._parts.append(part if token else literal(part))
+
+    def _has_text(self) -> bool:
+        return bool(_MARKS.sub("", "".join(self._parts)).strip())
 
     def _start_item(self) -> None:
         self._end_block("\n")
@@ -100,19 +108,22 @@ class _Reader(HTMLParser):
     def _start_cell(self, tag: str) -> None:
         if not (self._cells and self._cells[-1]):
             self._end_block()
-        elif tag != "tr" and "".join(self._parts).strip():
-            self._parts.append("  ")
+        elif tag != "tr" and self._has_text():
+            self._parts.append(_CELL)
 
     def _end_link(self, href: str, start: int) -> None:
         label = " ".join("".join(self._parts[start:]).split())
         address = href.removeprefix("mailto:").removeprefix("tel:")
         if not href or href.startswith("#") or address == label:
             return
-        before = "".join(self._parts[:start]).strip(f" \n{_BREAK}")
-        self._parts[start:] = [f"{label} ({address})" if before and label else f"{label}: {address}" if label else address]
+        if label:
+            # Alone in its paragraph it becomes "label: URL", which only the paragraph's end can tell.
+            self._parts[start:] = [f"{_LABEL}{label}{_HREF}{address}{_END}"]
+        else:
+            self._parts[start:] = [address]
 
     def _end_block(self, end: str = "\n\n") -> None:
-        lines = "".join(self._parts).split(_BREAK)
+        lines = [_place_link(line) for line in "".join(self._parts).split(_BREAK)]
         prefix, self._prefix = self._prefix, ""
         self._parts.clear()
         self._links = [(href, 0) for href, _ in self._links]
@@ -131,15 +142,22 @@ class _Reader(HTMLParser):
         return self._masked.replace(text, _untrimmed)
 
 
+def _place_link(line: str) -> str:
+    alone = _LINK.fullmatch(line.strip())
+    return f"{alone[1]}: {alone[2]}" if alone else _LINK.sub(r"\1 (\2)", line)
+
+
 def _fill(line: str, prefix: str) -> str:
-    return textwrap.fill(
-        " ".join(line.split()),
+    cells = [" ".join(cell.split()) for cell in line.split(_CELL)]
+    filled = textwrap.fill(
+        f" {_CELL} ".join(cells) if len(cells) > 1 else cells[0],
         COLUMNS,
         initial_indent=prefix,
         subsequent_indent=" " * len(prefix),
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return filled.replace(f" {_CELL} ", "  ").replace(_CELL, "")
 
 
 def _untrimmed(token: Token) -> str:

@@ -79,4 +79,5 @@ def _read_chain(node: nodes.Expr, bound: set[str], found: dict[str, int]) -> Non
 
 
 def _targets(target: nodes.Node) -> set[str]:
-    return {name.name for name in target.find_all(nodes.Name)} | ({target.name} if isinstance(target, nodes.Name) else set())
+    own = {target.name} if isinstance(target, nodes.Name) else set()
+    return own.union(name.name for name in target.find_all(nodes.Name))
