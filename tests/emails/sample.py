@@ -1,0 +1,79 @@
+"""The people for whom the shipped emails are rendered, and the golden copies of what they get."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
+
+from lifecycle.mail.render import Rendered, Renderer
+
+TEMPLATES = Path(__file__).parents[2] / "templates" / "email"
+GOLDEN = Path(__file__).parent / "golden"
+SHIPPED = [
+    "birthday/greeting",
+    "onboarding/first_order_nudge",
+    "onboarding/how_it_works",
+    "onboarding/second_order_idea",
+    "onboarding/welcome",
+    "post_purchase/ask_review",
+    "post_purchase/thanks",
+    "win_back/personal_note",
+    "win_back/ten_percent_off",
+    "win_back/whats_new",
+]
+UNSUBSCRIBE = "https://blueroom.example/unsubscribe/eyJjIjoiNDIifQ.Zm9v?topic=offers&lang=en"
+POSTAL_ADDRESS = "Blue Room Records, 12 Harbour Lane, Portland, ME 04101"
+
+_ALL_AROUND = {
+    "company": {"name": "Blue Room Records", "postal_address": POSTAL_ADDRESS, "email": "hello@blueroom.example"},
+    "links": {"unsubscribe": UNSUBSCRIBE},
+    "now": datetime(1997, 3, 20, 9, 0, tzinfo=timezone(timedelta(hours=-5))),
+}
+_ONE_CD = {"order_id": "A1", "total": 14.96, "quantity": 1}
+
+# A regular of whom everything is known; somebody of whom nothing is; somebody whose every word is long or hostile.
+PEOPLE: dict[str, dict[str, object]] = {
+    "regular": {
+        **_ALL_AROUND,
+        "customer": {
+            "email": "alice.marsh@example.com",
+            "first_name": "Alice",
+            "last_name": "Marsh",
+            "birthday": date(1964, 3, 20),
+            "timezone": "America/New_York",
+            "locale": "en",
+            "created_at": datetime(1996, 11, 2, 15, 30, tzinfo=UTC),
+            "lifetime_value": 612.4,
+            "vip": True,
+            "favourite_genre": "Jazz",
+        },
+        "event": {"order_id": "00004-1997-01-18", "total": 29.33, "quantity": 2},
+    },
+    "stranger": {**_ALL_AROUND, "customer": {}, "event": _ONE_CD},
+    "nuisance": {
+        **_ALL_AROUND,
+        "customer": {
+            "email": "x" * 60 + "@" + "y" * 180 + ".example",
+            "first_name": "<script>alert(1)</script> {{ 7*7 }} " + "Wolfeschlegelsteinhausen" * 20,
+            "favourite_genre": 'R&B/"Soul" <b>',
+            "vip": None,
+        },
+        "event": {"order_id": '"><img src=x> ' + "9" * 200, "total": 1234567.5, "quantity": 240},
+    },
+}
+
+
+def golden_copies(renderer: Renderer) -> dict[Path, str]:
+    """Return what every golden file should hold: HTML for the regular, text for the regular and the stranger."""
+    copies: dict[Path, str] = {}
+    for name in SHIPPED:
+        for person in ("regular", "stranger"):
+            rendered = renderer.render(name, PEOPLE[person])
+            copies[GOLDEN / f"{name}.{person}.txt"] = _as_text(rendered)
+            if person == "regular":
+                copies[GOLDEN / f"{name}.html"] = rendered.html
+    return copies
+
+
+def _as_text(rendered: Rendered) -> str:
+    return f"Subject: {rendered.subject}\nPreheader: {rendered.preheader}\n\n{rendered.text}"

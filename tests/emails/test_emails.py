@@ -1,0 +1,191 @@
+"""The shipped emails: what each must have, whoever gets it, and that none changes unnoticed.
+
+After a change that was meant: `python -m tests.emails.refresh`, then read the diff.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+
+import pytest
+
+from lifecycle.mail.render import Rendered, Renderer
+from tests.emails.sample import GOLDEN, PEOPLE, POSTAL_ADDRESS, SHIPPED, TEMPLATES, UNSUBSCRIBE, golden_copies
+
+_VOID = {"br", "hr", "img", "input", "link", "meta"}
+
+
+@dataclass
+class Page(HTMLParser):
+    """What a reader of the HTML part has before them."""
+
+    links: list[str] = field(default_factory=list)
+    tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    shown: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag == "a":
+            self.links.append(dict(attrs).get("href") or "")
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in _VOID:
+            assert self.open, f"</{tag}> closes nothing"
+            assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if not {"head", "style", "title"} & set(self.open):
+            self.shown.append(data)
+
+    @property
+    def words(self) -> str:
+        """The text that is shown, its white space made single."""
+        return " ".join("".join(self.shown).split())
+
+
+def read(rendered: Rendered) -> Page:
+    page = Page()
+    page.feed(rendered.html)
+    page.close()
+    return page
+
+
+@pytest.fixture(scope="module")
+def renderer() -> Renderer:
+    return Renderer(TEMPLATES)
+
+
+@pytest.fixture(params=SHIPPED)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(params=list(PEOPLE))
+def rendered(request: pytest.FixtureRequest, renderer: Renderer, name: str) -> Rendered:
+    """One shipped email for one of the sample people."""
+    return renderer.render(name, PEOPLE[request.param])
+
+
+def test_every_email_in_the_folder_is_looked_at_here(renderer: Renderer) -> None:
+    assert sorted(renderer.names()) == SHIPPED
+
+
+def test_no_email_changes_unnoticed(renderer: Renderer) -> None:
+    """Every golden file is there, says what is rendered now, and none is left over."""
+    copies = golden_copies(renderer)
+    assert {path for path in GOLDEN.rglob("*") if path.is_file()} == set(copies)
+    changed = [path for path, now in copies.items() if path.read_text(encoding="utf-8") != now]
+    if changed:
+        golden, now = changed[0].read_text(encoding="utf-8"), copies[changed[0]]
+        names = ", ".join(str(path.relative_to(GOLDEN)) for path in changed)
+        assert now == golden, f"changed: {names}; if it was meant: python -m tests.emails.refresh"
+
+
+def test_subject_and_preheader_fit_an_inbox(rendered: Rendered) -> None:
+    assert 0 < len(rendered.subject) <= 60
+    assert 30 <= len(rendered.preheader) <= 110
+    assert rendered.preheader != rendered.subject
+    assert "\n" not in rendered.subject + rendered.preheader
+
+
+def test_the_preheader_is_the_first_thing_in_the_body(rendered: Rendered) -> None:
+    assert read(rendered).words.startswith(rendered.preheader)
+
+
+def test_every_email_can_be_unsubscribed_from_and_says_who_sent_it(rendered: Rendered) -> None:
+    page = read(rendered)
+    assert page.links.count(UNSUBSCRIBE) == 1
+    assert POSTAL_ADDRESS in page.words
+    assert UNSUBSCRIBE in rendered.text
+    assert POSTAL_ADDRESS in " ".join(rendered.text.split())
+
+
+def test_every_email_says_why_it_came(rendered: Rendered) -> None:
+    assert "You get this" in read(rendered).words
+    assert "You get this" in rendered.text
+
+
+def test_the_html_is_small_well_formed_and_in_english(rendered: Rendered) -> None:
+    page = read(rendered)
+    assert not page.open
+    assert 6_000 < len(rendered.html.encode()) < 25_000
+    assert next(attributes for tag, attributes in page.tags if tag == "html")["lang"] == "en"
+
+
+def test_links_are_absolute_and_lead_to_the_shop(rendered: Rendered) -> None:
+    for link in read(rendered).links:
+        assert re.fullmatch(r"https://blueroom\.example/[!-;=?-~]*", link), link
+
+
+def test_nothing_is_fetched_to_show_an_email(rendered: Rendered) -> None:
+    """No picture, font, style sheet or script, so that nothing is missing when these are blocked."""
+    page = read(rendered)
+    assert not {"img", "link", "script", "iframe", "svg", "video"} & {tag for tag, _ in page.tags}
+    for tag, attributes in page.tags:
+        assert not {"src", "srcset", "background"} & attributes.keys(), tag
+    assert not re.search(r"url\(|@import|@font-face", rendered.html)
+
+
+def test_the_text_part_holds_every_link(rendered: Rendered) -> None:
+    home = "https://blueroom.example/"  # of the name in the header; a hand-written text may do without
+    missing = {link for link in read(rendered).links if link not in rendered.text} - {home}
+    assert not missing
+
+
+@pytest.mark.parametrize("person", ["regular", "stranger"])
+def test_nothing_of_the_making_is_left_over(renderer: Renderer, name: str, person: str) -> None:
+    rendered = renderer.render(name, PEOPLE[person])
+    text = rendered.text
+    assert not re.search(r"</?[a-z!][^>]*>|&[a-z]+;|&#\d+;", text), "tags or entities in the text part"
+    for part in (rendered.subject, rendered.preheader, text, read(rendered).words):
+        assert not re.search(r"\{\{|\}\}|\{%|%\}|\{#|\bNone\b|\bundefined\b|mj-", part)
+    assert not re.search(r"\{\{|\}\}|\{%|%\}|<mj-", rendered.html)
+
+
+def test_lines_of_the_text_part_are_short(renderer: Renderer, name: str) -> None:
+    for line in renderer.render(name, PEOPLE["regular"]).text.splitlines():
+        assert len(line) <= 100 or "https://" in line
+
+
+def test_a_hostile_name_stays_text(renderer: Renderer, name: str) -> None:
+    rendered = renderer.render(name, PEOPLE["nuisance"])
+    assert "<script" not in rendered.html
+    assert "<img" not in rendered.html
+    if "customer.first_name" in renderer.compiled(name).variables:
+        assert "<script>alert(1)</script> {{ 7*7 }} Wolfe" in read(rendered).words
+
+
+@pytest.mark.parametrize("name", ["birthday/greeting", "onboarding/welcome", "post_purchase/ask_review"])
+def test_a_name_that_is_not_known_leaves_no_hole_in_the_subject(renderer: Renderer, name: str) -> None:
+    assert renderer.render(name, PEOPLE["regular"]).subject.rstrip("?").endswith(", Alice")
+    assert not re.search(r",|\s{2}|\s[?.!]", renderer.render(name, PEOPLE["stranger"]).subject)
+
+
+def test_the_order_thank_you_shows_the_order(renderer: Renderer) -> None:
+    regular = renderer.render("post_purchase/thanks", PEOPLE["regular"])
+    stranger = renderer.render("post_purchase/thanks", PEOPLE["stranger"])
+    assert regular.subject == "Thank you. We have order 00004-1997-01-18"
+    assert regular.preheader.startswith("2 CDs, $29.33.")
+    assert stranger.preheader.startswith("1 CD, $14.96.")
+    assert "https://blueroom.example/orders/00004-1997-01-18" in read(regular).links
+
+
+def test_a_review_takes_one_tap_for_each_of_five_marks(renderer: Renderer) -> None:
+    links = read(renderer.render("post_purchase/ask_review", PEOPLE["regular"])).links
+    assert [link[-1] for link in links if "/00004-1997-01-18/review?stars=" in link] == list("54321")
+
+
+@pytest.mark.parametrize("name", ["birthday/greeting", "win_back/personal_note"])
+def test_regulars_get_a_line_more(renderer: Renderer, name: str) -> None:
+    def paragraphs(person: str) -> int:
+        return renderer.render(name, PEOPLE[person]).text.count("\n\n")
+
+    assert paragraphs("regular") == paragraphs("stranger") + 1
