@@ -83,8 +83,8 @@ class Scaled:
     """
 
     def __init__(self, virtual: datetime, real: float, speed: float) -> None:
-        if not 0 < speed <= 1_000_000:
-            raise ConfigurationError(f"the speed of a clock lies between 0 and 1,000,000, not at {speed:g}")
+        if not 0.001 <= speed <= 1_000_000:
+            raise ConfigurationError(f"the speed of a clock lies between 0.001 and 1,000,000, not at {speed:g}")
         self.virtual = _as_utc(virtual)
         self.real = real
         self.speed = speed

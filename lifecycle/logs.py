@@ -21,7 +21,7 @@ _STOP = r"\s@<>()\[\]{}\"',;:=/\\"
 _MASKS = (
     (re.compile(r"(?<=://)[^\s/@:]*:[^\s/@]*(?=@)"), "***"),
     # An asterisk belongs to no usual address, but to what the line above has left.
-    (re.compile(rf"(?:\"[^\"\s@]{{1,64}}\"|[^*{_STOP}]{{1,64}})(?:@|%40)[^{_STOP}]+"), "[address]"),
+    (re.compile(rf"(?:\"[^\"@\n]{{1,64}}\"|[^*{_STOP}]{{1,64}})(?:@|%40)[^{_STOP}]+"), "[address]"),
     (re.compile(r"(?<=/u/)[^\s/?#\"'<>]+"), "[token]"),
     (re.compile(r"(?i)(?<=token=)[^\s&#\"'<>]+"), "[token]"),
 )

@@ -37,67 +37,79 @@ class Settings(BaseSettings):
     )
 
     env: Literal["development", "test", "production"] = Field(
-        "development",
+        default="development",
         description="`production` demands a secret and lets mail go to anybody; elsewhere a relay that is not on this "
         "machine gets only recipients that match LIFECYCLE_ALLOW_RECIPIENTS.",
     )
     home: Path = Field(
-        Path(".lifecycle"),
+        default=Path(".lifecycle"),
         description="Folder of the defaults: the SQLite file, the embedded server's data, the outbox, the secret.",
     )
     database_url: str = Field(
-        "",
+        default="",
         validation_alias=AliasChoices("LIFECYCLE_DATABASE_URL", "DATABASE_URL"),
         description="`postgresql://user:password@host/name` or `sqlite:///path`; empty: the file lifecycle.db in home.",
     )
     redis_url: str | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("LIFECYCLE_REDIS_URL", "REDIS_URL"),
         description="`redis://`, `rediss://` or `unix://`; empty: an embedded Valkey is started on demand.",
     )
     smtp_url: str | None = Field(
-        None,
+        default=None,
         validation_alias=AliasChoices("LIFECYCLE_SMTP_URL", "SMTP_URL"),
         description="`smtp://user:password@host:587?starttls=1` or `smtps://…`; empty: `.eml` files in home/outbox.",
     )
-    stream: str = Field("lifecycle:events", min_length=1, description="Key of the Redis stream that apps emit onto.")
-    group: str = Field("lifecycle", min_length=1, description="Name of the consumer group that reads the stream.")
+    stream: str = Field(
+        default="lifecycle:events", min_length=1, description="Key of the Redis stream that apps emit onto."
+    )
+    group: str = Field(
+        default="lifecycle", min_length=1, description="Name of the consumer group that reads the stream."
+    )
     base_url: str = Field(
-        "http://localhost:8000",
+        default="http://localhost:8000",
         description="Where the links in emails lead to, without a slash at the end; https in production.",
     )
     secret: str = Field(
-        "",
+        default="",
         repr=False,
         description="Signs the links in emails, at least 32 characters. Empty: in development one is made and kept in "
         "home/secret; production demands it. Changing it breaks the links in mail that has been sent.",
     )
-    journeys: Path = Field(Path("journeys"), description="Folder of the journeys, the vocabulary and the policy.")
-    templates: Path = Field(Path("templates/email"), description="Folder of the emails, as MJML files.")
+    journeys: Path = Field(
+        default=Path("journeys"), description="Folder of the journeys, the vocabulary and the policy."
+    )
+    templates: Path = Field(default=Path("templates/email"), description="Folder of the emails, as MJML files.")
     allow_recipients: _WORDS = Field(
-        (),
+        default=(),
         description="Globs, separated by commas, of the addresses that a relay elsewhere may get outside production, "
         "for example `*@example.com`.",
     )
-    lanes: int = Field(4, ge=1, le=64, description="SMTP connections per worker process.")
-    consume_batch: int = Field(500, ge=1, le=10_000, description="Events that are taken in one transaction, at most.")
-    claim_batch: int = Field(200, ge=1, le=5_000, description="Rows that a worker claims in one transaction, at most.")
-    hint_batch: int = Field(200, ge=1, le=5_000, description="Ids that one broker message carries, at most.")
+    lanes: int = Field(default=4, ge=1, le=64, description="SMTP connections per worker process.")
+    consume_batch: int = Field(
+        default=500, ge=1, le=10_000, description="Events that are taken in one transaction, at most."
+    )
+    claim_batch: int = Field(
+        default=200, ge=1, le=5_000, description="Rows that a worker claims in one transaction, at most."
+    )
+    hint_batch: int = Field(default=200, ge=1, le=5_000, description="Ids that one broker message carries, at most.")
     lease: timedelta = Field(
-        timedelta(minutes=5),
+        default=timedelta(minutes=5),
         description="How long a worker may hold what it claimed before others take it over, in seconds.",
     )
     max_lateness: timedelta = Field(
-        timedelta(hours=72),
+        default=timedelta(hours=72),
         description="An event older than this, in seconds, updates facts and goals but starts no journey.",
     )
     clock: str = Field(
-        "real", description="`real`, or a scaled clock: `1997-03-20T05:00:00Z@1760000000.0x1200` (for demos)."
+        default="real", description="`real`, or a scaled clock: `1997-03-20T05:00:00Z@1760000000.0x1200` (for demos)."
     )
     log_format: Literal["auto", "json", "text"] = Field(
-        "auto", description="`json` lines, readable `text`, or `auto`: json in production, else text."
+        default="auto", description="`json` lines, readable `text`, or `auto`: json in production, else text."
     )
-    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="The least that is logged.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="The least that is logged."
+    )
 
     @classmethod
     def load(cls, **given: Any) -> Self:
