@@ -13,6 +13,7 @@ import re
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from weakref import WeakSet
 
 from lifecycle.mail.receiver import Mail, Receiver
 
@@ -61,7 +62,7 @@ async def serve(receiver: Callable[[], Receiver], port: int, ready: Callable[[in
     over = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, over.set)
-    open_ones: set[Receiver] = set()
+    open_ones: WeakSet[Receiver] = WeakSet()
 
     def converse() -> Receiver:
         one = receiver()
@@ -72,7 +73,7 @@ async def serve(receiver: Callable[[], Receiver], port: int, ready: Callable[[in
     ready(server.sockets[0].getsockname()[1])
     await over.wait()
     server.close()
-    for one in open_ones:
+    for one in list(open_ones):
         if one.transport is not None:
             one.transport.close()
 

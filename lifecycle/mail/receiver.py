@@ -1,4 +1,4 @@
-"""The server's side of an SMTP conversation (RFC 5321), small and fast: for the demo's mailbox, benchmarks and tests."""
+"""The server's side of an SMTP conversation (RFC 5321), small and fast: for the demo, benchmarks and tests."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Mail:
 class Receiver(asyncio.Protocol):
     """One conversation. A subclass says in `keep` what becomes of a message, and may answer any step otherwise.
 
-    Each step returns its reply in whole lines; an empty reply leaves the client without an answer for ever, and
-    `hang_up` ends the conversation after the replies so far.
+    Each step returns its reply in whole lines. `hang_up` ends the conversation after the replies so far, `pause`
+    leaves what follows unread.
     """
 
     extensions: tuple[bytes, ...] = (b"PIPELINING", b"SIZE 33554432", b"8BITMIME", b"ENHANCEDSTATUSCODES")
@@ -38,7 +38,7 @@ class Receiver(asyncio.Protocol):
         self._incoming = bytearray()
         self._searched = 0
         self._in_content = False
-        self._hung = False
+        self._paused = False
         self._over = False
 
     # The steps
@@ -85,6 +85,15 @@ class Receiver(asyncio.Protocol):
         """End the conversation once the replies so far are out."""
         self._over = True
 
+    def pause(self) -> None:
+        """Read nothing more until `resume`."""
+        self._paused = True
+
+    def resume(self) -> None:
+        """Take up what has come in since the pause."""
+        self._paused = False
+        self.data_received(b"")
+
     def forget(self) -> None:
         """Drop the transaction under way."""
         self.sender = None
@@ -101,16 +110,12 @@ class Receiver(asyncio.Protocol):
         self._over = True
 
     def data_received(self, data: bytes) -> None:
-        if self._hung or self._over:
-            return
         self._incoming += data
         replies = []
-        while not self._over and (reply := self._next()) is not None:
+        while not (self._over or self._paused) and (reply := self._next()) is not None:
             replies.append(reply)
-            if not reply and not self._over:
-                self._hung = True
-                break
-        self._write(b"".join(replies))
+        if replies:
+            self._write(b"".join(replies))
 
     def _write(self, replies: bytes) -> None:
         if self.delay:

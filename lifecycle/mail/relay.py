@@ -60,12 +60,15 @@ class Relay:
             if security == "tls":
                 raise ConfigurationError("SMTP_URL: smtps:// is encrypted from the first byte, so drop starttls=1")
             security = "starttls"
+        user, password = unquote(parts.username or ""), unquote(parts.password or "")
+        if not (user + password).isascii() or not (user + password + "x").isprintable():
+            raise ConfigurationError("SMTP_URL: user and password must be printable ASCII, percent-encoded")
         relay = cls(
             host=parts.hostname,
             port=port or (465 if security == "tls" else 25),
             security=security,
-            user=unquote(parts.username) if parts.username else None,
-            password=unquote(parts.password or ""),
+            user=user or None,
+            password=password,
             verify=options.get("verify") != "0",
         )
         if not relay.verify and not relay.is_local:

@@ -74,6 +74,8 @@ def take_reply(buffer: bytearray) -> Reply | None:
     lines: list[bytes] = []
     start = 0
     while (end := buffer.find(b"\n", start)) >= 0:
+        if end - start > LONGEST_LINE or end > LONGEST_REPLY:
+            raise GibberishError("a reply without end")
         line = bytes(buffer[start:end]).rstrip(b"\r")
         start = end + 1
         if not line[:3].isdigit() or not b"200" <= line[:3] < b"600" or line[3:4] not in (b"", b" ", b"-"):
