@@ -6,8 +6,10 @@ After a change that was meant: `python -m tests.emails.refresh`, then read the d
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -189,3 +191,15 @@ def test_regulars_get_a_line_more(renderer: Renderer, name: str) -> None:
         return renderer.render(name, PEOPLE[person]).text.count("\n\n")
 
     assert paragraphs("regular") == paragraphs("stranger") + 1
+
+
+def test_the_example_in_the_docs_is_an_email(tmp_path: Path) -> None:
+    docs = (TEMPLATES.parents[1] / "docs" / "emails.md").read_text(encoding="utf-8")
+    example = re.search(r"```xml\n(.*?)```", docs, re.DOTALL)
+    assert example
+    shutil.copytree(TEMPLATES / "partials", tmp_path / "partials")
+    (tmp_path / "example.mjml").write_text(example[1], encoding="utf-8")
+    rendered = Renderer(tmp_path).render("example", PEOPLE["regular"])
+    assert rendered.subject == "Happy birthday, Alice"
+    assert "And it travels free." in rendered.text
+    assert UNSUBSCRIBE in rendered.text
