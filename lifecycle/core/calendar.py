@@ -6,22 +6,19 @@ A wall time that a clock change skips means the first moment after the gap; one 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
-from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from lifecycle.journey.durations import Duration
 from lifecycle.journey.policy import QuietHours
 
+from .zones import known_zones
+
 _SECOND = timedelta(seconds=1)
 
 
-@lru_cache(maxsize=1024)
 def zone_named(name: str | None, default: str) -> ZoneInfo:
     """The zone of that IANA name, or the default where it is unknown."""
-    try:
-        return ZoneInfo(name or default)
-    except (KeyError, ValueError, OSError):
-        return ZoneInfo(default)
+    return ZoneInfo(name if name in known_zones() else default)
 
 
 def at_wall(local: datetime, zone: ZoneInfo) -> datetime:

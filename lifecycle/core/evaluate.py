@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias, assert_never, cast
 
-from ..journey.conditions import (
+from lifecycle.journey.conditions import (
     And,
     AttributeRef,
     Compare,
@@ -32,7 +32,8 @@ from ..journey.conditions import (
     Value,
     walk,
 )
-from ..journey.durations import Duration
+from lifecycle.journey.durations import Duration
+
 from .facts import Facts, Occurrence
 
 Known: TypeAlias = str | float | bool | datetime
@@ -80,7 +81,7 @@ def matches(
             return known is not None and against is not None and _HOLDS[sign](known, against)
         case Compare(ref, sign, right):
             known = _value(ref, facts, candidate, candidate_event)
-            return known is not None and _HOLDS[sign](known, comparable(right))
+            return known is not None and _HOLDS[sign](known, comparable(cast(Value, right)))
         case OneOf(ref, values):
             known = _value(ref, facts, candidate, candidate_event)
             return known is not None and any(known == comparable(value) for value in values)

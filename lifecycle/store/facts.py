@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, cast
-from zoneinfo import ZoneInfo
+from typing import Any
 
 from sqlalchemy import Connection, Date
 
-from ..core.evaluate import window_start
-from ..core.facts import Activity, Facts, Occurrence
-from ..core.zones import zone_named
-from ..journey.durations import Duration
-from ..journey.vocabulary import RESERVED
+from lifecycle.core.calendar import zone_named
+from lifecycle.core.evaluate import window_start
+from lifecycle.core.facts import Activity, Facts, Occurrence
+from lifecycle.journey.durations import Duration
+from lifecycle.journey.vocabulary import RESERVED
+
 from .sql import Statement
 from .types import Instant, Json, stamp
 
@@ -28,7 +28,7 @@ _CUSTOMERS = Statement(
 )
 _ACTIVITY = Statement(
     """
-    SELECT customer_id, event, count, first_at, last_at
+    SELECT customer_id, event, count AS number, first_at, last_at
     FROM activity WHERE customer_id IN {keys} AND event IN (SELECT name FROM {rows})
     """,
     rows={"name": "text"},
@@ -53,7 +53,7 @@ def load_facts(
     demands: Mapping[str, Duration | None],
     events: Collection[str],
     now: datetime,
-    default_zone: ZoneInfo,
+    default_zone: str,
 ) -> dict[str, Facts]:
     """The facts of the customers that exist, by id.
 
@@ -93,7 +93,7 @@ def _activity(connection: Connection, ids: Sequence[str], events: Collection[str
     found: dict[str, dict[str, Activity]] = {}
     if ids and events:
         for row in _ACTIVITY.run(connection, keys=list(ids), rows=[{"name": name} for name in sorted(events)]):
-            brief = Activity(row[2], cast(datetime, row[3]), cast(datetime, row[4]))  # row.count is tuple's own
+            brief = Activity(row.number, row.first_at, row.last_at)
             found.setdefault(row.customer_id, {})[row.event] = brief
     return found
 
