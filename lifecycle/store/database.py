@@ -43,6 +43,12 @@ class Database:
         """Whether this is SQLite; else it is PostgreSQL."""
         return self.url.startswith("sqlite")
 
+    @property
+    def driver_error(self) -> type[Exception]:
+        """The root of the driver's own errors, for the few places that use it directly."""
+        error: type[Exception] = self.engine.dialect.dbapi.Error  # type: ignore[union-attr]
+        return error
+
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
         """A read-write transaction, committed at the end, rolled back on any error."""

@@ -1,0 +1,52 @@
+"""What must be known of a customer before a journey can be decided: so that the shell fetches that, and no more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from lifecycle.journey.conditions import Condition, Count, walk
+from lifecycle.journey.durations import Duration
+from lifecycle.journey.journey import Journey
+from lifecycle.journey.steps import Branch, WaitFor, walk_steps
+
+from .evaluate import demands
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """`activity`: the events whose counts are read; `occurrences`: those read one by one, with the longest window."""
+
+    activity: frozenset[str]
+    occurrences: Mapping[str, Duration | None]
+
+
+def needs(journeys: Iterable[Journey]) -> Needs:
+    """What deciding these journeys reads."""
+    return _needs(tuple(sorted(journeys, key=lambda journey: journey.name)))
+
+
+def needs_of(*conditions: Condition) -> Needs:
+    """What evaluating these conditions reads."""
+    activity = {node.event for condition in conditions for node in walk(condition) if isinstance(node, Count)}
+    return Needs(frozenset(activity), demands(*conditions))
+
+
+@lru_cache(maxsize=256)
+def _needs(journeys: tuple[Journey, ...]) -> Needs:
+    conditions: list[Condition] = []
+    awaited: set[str] = set()
+    for journey in journeys:
+        if journey.exit_when is not None:
+            conditions.append(journey.exit_when)
+        for step in walk_steps(journey.steps):
+            match step:
+                case Branch(when=when):
+                    conditions.append(when)
+                case WaitFor(event=event):
+                    awaited.add(event)
+                case _:
+                    pass
+    found = needs_of(*conditions)
+    return Needs(found.activity, {**found.occurrences, **dict.fromkeys(awaited)})

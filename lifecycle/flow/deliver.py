@@ -1,0 +1,326 @@
+"""Delivers messages: claim under the policy, render and send one by one, tell the journeys.
+
+    claim    one durable transaction: customers locked, due messages judged, `sending` written with counted_at
+    send     render, transport, record; in the order of the claim, so that a crash leaves few uncertain
+    finish   one transaction: the enrollments of what is final move on
+
+What was claimed and not begun when the worker is asked to stop, or its lease runs out, is handed back.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, assert_never
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection, Row
+
+from lifecycle.core.assign import held_out
+from lifecycle.core.calendar import zone_named
+from lifecycle.core.caps import Counted, longest
+from lifecycle.core.evaluate import matches
+from lifecycle.core.judge import Candidate, Defer, Go, Recipient, Skip, judge
+from lifecycle.core.needs import needs_of
+from lifecycle.errors import RenderError
+from lifecycle.journey.policy import Policy
+from lifecycle.journey.project import Project
+from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown
+from lifecycle.store import enrollments, messages
+from lifecycle.store.database import Database
+from lifecycle.store.facts import customer_traits, load_facts
+from lifecycle.store.recorder import Recorder
+
+from .advance import move
+from .mailer import Envelope, Mailer, deliverable
+
+log = logging.getLogger(__name__)
+
+Clock = Callable[[], datetime]
+
+_FIRST_RETRY, _LONGEST_RETRY, _MOST_RETRIES = timedelta(minutes=5), timedelta(hours=4), 35  # 35 pauses are 5 days
+
+
+@dataclass(slots=True)
+class Claimed:
+    """What one worker sends next, in this order; the lease ends at `until`."""
+
+    name: str
+    until: datetime
+    letters: list[ToSend] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class ToSend:
+    """One message of a claim, with all that rendering it needs."""
+
+    envelope: Envelope
+    template: str
+    customer: dict[str, Any]
+    event: dict[str, Any]
+    zone: ZoneInfo
+    attempts: int
+    resent: bool
+
+
+def deliver(
+    db: Database,
+    project: Project,
+    mailer: Mailer,
+    recorder: Recorder,
+    ids: Sequence[int],
+    *,
+    now: Clock,
+    lease: timedelta,
+    stopping: Callable[[], bool] = lambda: False,
+) -> list[int]:
+    """Delivers the due ones among `ids`; returns the ids of messages that their journeys planned next.
+
+    Ids that are not due (any more) are passed over; those that are final only have their journeys told.
+    """
+    claimed = claim(db, project, mailer, ids, now(), lease)
+    if claimed.letters:
+        _send(db, project, mailer, recorder, claimed, now, stopping)
+    return finish(db, project, ids, now(), lease)
+
+
+def claim(
+    db: Database, project: Project, mailer: Mailer, ids: Sequence[int], now: datetime, lease: timedelta
+) -> Claimed:
+    """Judges the due messages among `ids` and reserves those that may go."""
+    claimed = Claimed(f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", now + lease)
+    with db.transaction() as connection:
+        messages.LOCK_CUSTOMERS.run(connection, ids=ids)
+        rows: Sequence[Row[Any]] = messages.DUE.run(connection, ids=ids, now=now).all()
+        if not rows:
+            return claimed
+        exited = _exit_now(connection, project, rows, now)
+        sends = _Sends(connection, project.policy, rows, now)
+        writes = [_judged(row, row.enrollment_id in exited, sends, project, mailer, claimed, now) for row in rows]
+        messages.CLAIM.run(connection, rows=writes, claim=claimed.name, lanes=mailer.transport.lanes)
+    return claimed
+
+
+class _Sends:
+    """What counts under the caps, by customer, kept up while the batch is judged.
+
+    The moments are read only for customers who may meet a cap in this batch: most never do.
+    """
+
+    def __init__(self, connection: Connection, policy: Policy, rows: Sequence[Row[Any]], now: datetime) -> None:
+        marketing = Counter(row.customer_id for row in rows if row.kind == "marketing")
+        self._caps = policy.caps
+        self._none = [0] * len(policy.caps)
+        self.counts = messages.count_sends(connection, policy.caps, sorted(marketing), now)
+        self.history: dict[str, list[Counted]] = {}
+        near = sorted(customer for customer, more in marketing.items() if self._near(customer, more))
+        if near:
+            for row in messages.HISTORY.run(connection, keys=near, since=now - longest(policy.caps)):
+                self.history.setdefault(row.customer_id, []).append(Counted(row.counted_at, row.topic))
+
+    def _near(self, customer: str, more: int) -> bool:
+        counts = self.counts.get(customer, self._none)
+        return any(count + more > cap.limit for cap, count in zip(self._caps, counts, strict=True))
+
+    def of(self, customer: str) -> tuple[list[int], list[Counted]]:
+        """The counts under each cap and the moments."""
+        return self.counts.get(customer, self._none), self.history.get(customer, [])
+
+    def add(self, customer: str, topic: str, now: datetime) -> None:
+        """Counts one more, reserved in this batch."""
+        before = self.counts.get(customer, self._none)
+        self.counts[customer] = [count + cap.counts(topic) for cap, count in zip(self._caps, before, strict=True)]
+        self.history.setdefault(customer, []).append(Counted(now, topic))
+
+
+def _exit_now(connection: Connection, project: Project, rows: Sequence[Row[Any]], now: datetime) -> set[int]:
+    """Ends the journeys whose exit_when holds by now, time having passed since it was last looked at."""
+    watched = [
+        row
+        for row in rows
+        if row.journey in project.journeys
+        and project.journeys[row.journey].exit_when is not None
+        and row.enrollment_state == "active"
+    ]
+    conditions = {row.journey: condition for row in watched if (condition := project.journeys[row.journey].exit_when)}
+    if not conditions:
+        return set()
+    wanted = needs_of(*conditions.values())
+    facts = load_facts(
+        connection,
+        sorted({row.customer_id for row in watched}),
+        demands=wanted.occurrences,
+        events=wanted.activity,
+        now=now,
+        default_zone=project.policy.timezone,
+    )
+    ended = {row.enrollment_id for row in watched if matches(conditions[row.journey], facts[row.customer_id], now)}
+    if ended:
+        enrollments.END.run(connection, ids=sorted(ended), state="exited", reason="exit_when", now=now)
+    return ended
+
+
+def _judged(
+    row: Row[Any],
+    exited: bool,
+    sends: _Sends,
+    project: Project,
+    mailer: Mailer,
+    claimed: Claimed,
+    now: datetime,
+) -> dict[str, Any]:
+    """The row's new columns; a message that may go joins `claimed` and counts from here on."""
+    address = deliverable(row.email)
+    zone = zone_named(row.timezone, project.policy.timezone)
+    journey = project.journeys.get(row.journey)
+    candidate = Candidate(
+        kind=row.kind,
+        topic=row.topic,
+        on_capped=row.on_capped,
+        expires_at=row.expires_at,
+        capped_until=row.capped_until,
+        enrollment_state="exited" if exited or journey is None else row.enrollment_state,
+        holdout=journey is not None and held_out(journey.name, journey.holdout, row.customer_id),
+    )
+    recipient = Recipient(
+        address=address,
+        zone=zone,
+        consents=row.consents,
+        suppressed=row.suppressed,
+        erased=row.erased_at is not None,
+        allowed=address is None or mailer.allows(address),
+    )
+    verdict = judge(candidate, recipient, project.policy, *sends.of(row.customer_id), now)
+    write = {"id": row.id, "reason": row.reason, "attempts": row.attempts, "email": address or row.email}
+    match verdict:
+        case Go():
+            marketing = row.kind == "marketing"
+            if marketing:
+                sends.add(row.customer_id, row.topic, now)
+            locale = row.locale or project.policy.locale
+            envelope = Envelope(row.id, row.customer_id, address or "", row.message_id, row.topic, marketing)
+            traits = customer_traits(row)
+            resent = row.reason == "sent_again"
+            claimed.letters.append(ToSend(envelope, row.template, traits, row.trigger, zone, row.attempts + 1, resent))
+            return write | {
+                "state": "sending",
+                "due_at": now,
+                "wake_at": claimed.until,
+                "counted_at": now if marketing else None,
+                "position": len(claimed.letters),
+                "attempts": row.attempts + 1,
+                "locale": locale,
+            }
+        case Defer(until, reason):
+            return write | {"state": "pending", "reason": reason, "due_at": until, "wake_at": until}
+        case Skip(reason):
+            return write | {"state": "skipped", "reason": reason, "wake_at": claimed.until}
+        case _:
+            assert_never(verdict)
+
+
+def _send(
+    db: Database,
+    project: Project,
+    mailer: Mailer,
+    recorder: Recorder,
+    claimed: Claimed,
+    now: Clock,
+    stopping: Callable[[], bool],
+) -> None:
+    """Sends what was claimed; every outcome is recorded as it comes, and what was not begun is handed back."""
+    subjects: dict[int, str] = {}
+    waiting = {item.envelope.id: item for item in claimed.letters}
+
+    def letters() -> Iterator[Letter]:
+        for item in claimed.letters:
+            moment = now()
+            if stopping() or moment >= claimed.until:
+                return
+            try:
+                rendered, unsubscribe = mailer.render(
+                    item.template, item.envelope, item.customer, item.event, moment.astimezone(item.zone)
+                )
+                letter = mailer.letter(item.envelope, rendered, unsubscribe, moment)
+            except (RenderError, ValueError) as error:
+                del waiting[item.envelope.id]
+                _settle(db, _failed(item, str(error)))
+                continue
+            subjects[letter.id] = rendered.subject
+            yield letter
+
+    try:
+        for letter, outcome in mailer.transport.deliver(letters()):
+            item = waiting.pop(letter.id)
+            if isinstance(outcome, Accepted):
+                recorder.sent(letter.id, now(), subjects.pop(letter.id))
+            else:
+                _settle(db, _settled(item, outcome, subjects.pop(letter.id), now()), _suppressed(item, outcome, now()))
+    finally:
+        recorder.flush()
+        if waiting:
+            with db.transaction() as connection:
+                messages.HAND_BACK.run(connection, ids=list(waiting), claim=claimed.name, now=now())
+
+
+def _failed(item: ToSend, reason: str) -> dict[str, Any]:
+    return {"id": item.envelope.id, "state": "failed", "reason": reason[:1000], "counts": False}
+
+
+def _settled(item: ToSend, outcome: Outcome, subject: str, now: datetime) -> dict[str, Any]:
+    """The columns of a message that was not plainly accepted."""
+    row: dict[str, Any] = {"id": item.envelope.id, "subject": subject}
+    match outcome:
+        case Deferred(reply=reply):
+            if item.attempts >= _MOST_RETRIES:
+                return row | {"state": "failed", "reason": reply, "counts": False}
+            again = now + retry_pause(item.attempts)
+            return row | {"state": "pending", "reason": reply, "due_at": again, "wake_at": again, "counts": False}
+        case Refused(reply=reply):
+            return row | {"state": "failed", "reason": reply, "counts": False}
+        case Unknown(reply=reply):
+            if not item.envelope.marketing and not item.resent:
+                again = now + retry_pause(item.attempts)
+                return row | {"state": "pending", "reason": "sent_again", "due_at": again, "wake_at": again}
+            return row | {"state": "uncertain", "reason": reply, "counts": True}
+        case Accepted():
+            return row | {"state": "sent", "sent_at": now, "counts": True}
+        case _:
+            assert_never(outcome)
+
+
+def retry_pause(attempts: int) -> timedelta:
+    """How long to wait after that many attempts: 5 minutes, doubling to 4 hours (what Postfix does)."""
+    return min(_FIRST_RETRY * 2 ** min(attempts - 1, 16), _LONGEST_RETRY)
+
+
+def _suppressed(item: ToSend, outcome: Outcome, now: datetime) -> list[dict[str, Any]]:
+    """A suppression where the server said that the mailbox does not exist (RFC 3463, 5.1.x)."""
+    if isinstance(outcome, Refused) and (outcome.enhanced or "").startswith("5.1."):
+        address = item.envelope.address.lower()
+        return [{"address": address, "reason": "hard_bounce", "at": now, "reply": outcome.reply}]
+    return []
+
+
+def _settle(db: Database, row: dict[str, Any], suppressions: Sequence[dict[str, Any]] = ()) -> None:
+    with db.transaction() as connection:
+        messages.SETTLE.run(connection, rows=[row])
+        if suppressions:
+            messages.SUPPRESS.run(connection, rows=suppressions)
+
+
+def finish(db: Database, project: Project, ids: Sequence[int], now: datetime, lease: timedelta) -> list[int]:
+    """Has the journeys of final messages move on; returns the ids of the messages planned next."""
+    with db.transaction() as connection:
+        messages.LOCK_CUSTOMERS.run(connection, ids=ids)
+        told = [row.enrollment_id for row in messages.FINISH.run(connection, ids=ids)]
+        if not told:
+            return []
+        rows = enrollments.AWAITING_MESSAGE.run(connection, ids=told).all()
+        return move(connection, project, rows, now, lease)

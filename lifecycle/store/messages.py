@@ -1,0 +1,255 @@
+"""The SQL of messages: planning, claiming under the customer's lock, recording outcomes, recovering leases.
+
+The claim is three statements in one transaction, in this order and never fewer: lock the customers, read, write.
+The reading statement starts after the lock was won, so that under READ COMMITTED it sees every send that another
+worker reserved before; counting in the locking statement itself would read an old snapshot and break caps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Connection, Date, Text
+
+from lifecycle.core.caps import longest
+from lifecycle.journey.policy import Cap
+
+from .sql import Statement
+from .types import Id, Instant, Json
+
+PLAN = Statement(
+    """
+    INSERT INTO message (customer_id, enrollment_id, journey, step, key, template, kind, topic, priority, on_capped,
+                         state, created_at, due_at, wake_at, expires_at, capped_until, message_id, attempts)
+    SELECT customer_id, enrollment_id, journey, step, key, template, kind, topic, priority, on_capped,
+           'pending', created_at, created_at, wake_at, expires_at, capped_until, message_id, 0
+    FROM {rows}
+    WHERE true
+    ON CONFLICT (enrollment_id, step) DO NOTHING
+    RETURNING id
+    """,
+    rows={
+        "customer_id": "text",
+        "enrollment_id": "bigint",
+        "journey": "text",
+        "step": "text",
+        "key": "text",
+        "template": "text",
+        "kind": "text",
+        "topic": "text",
+        "priority": "bigint",
+        "on_capped": "text",
+        "created_at": "timestamptz",
+        "wake_at": "timestamptz",
+        "expires_at": "timestamptz",
+        "capped_until": "timestamptz",
+        "message_id": "text",
+    },
+)
+
+CLAIM_DUE = Statement(
+    """
+    UPDATE message SET wake_at = :lease_ends
+    WHERE id IN (
+        SELECT id FROM message WHERE wake_at <= :now ORDER BY wake_at LIMIT :most {skip_locked}
+    )
+    RETURNING id
+    """
+)
+"""Takes due messages for the length of a lease, so that their ids are hinted once."""
+
+RECOVER = Statement(
+    """
+    UPDATE message
+    SET state = CASE WHEN lost.place > lanes OR (kind = 'transactional' AND reason IS DISTINCT FROM 'sent_again')
+                     THEN 'pending' ELSE 'uncertain' END,
+        counted_at = CASE WHEN lost.place > lanes THEN NULL ELSE counted_at END,
+        reason = CASE WHEN lost.place > lanes THEN reason
+                      WHEN kind = 'transactional' AND reason IS DISTINCT FROM 'sent_again' THEN 'sent_again'
+                      ELSE 'lease_expired' END,
+        due_at = :now, wake_at = :now
+    FROM (
+        SELECT id, row_number() OVER (PARTITION BY claim ORDER BY position) AS place
+        FROM message WHERE wake_at <= :now AND state = 'sending'
+    ) AS lost
+    WHERE message.id = lost.id AND state = 'sending'
+    RETURNING message.id, state
+    """
+)
+"""Settles what a dead worker left in `sending`. A claim is sent and recorded in the order of its positions, so
+only its first unrecorded rows, as many as the worker had lanes, can be with the server: those are uncertain, the
+rest was never begun. A transactional message is sent once more, under the same Message-ID."""
+
+LOCK_CUSTOMERS = Statement(
+    """
+    SELECT id FROM customer
+    WHERE id IN (SELECT customer_id FROM message WHERE id IN {ids})
+    ORDER BY id {lock}
+    """
+)
+
+DUE = Statement(
+    """
+    SELECT m.id, m.customer_id, m.enrollment_id, m.journey, m.step, m.template, m.kind, m.topic, m.on_capped,
+           m.expires_at, m.capped_until, m.message_id, m.attempts, m.reason, e.state AS enrollment_state, e.trigger,
+           c.email, c.first_name, c.last_name, c.birthday, c.timezone, c.locale, c.created_at, c.traits, c.consents,
+           c.erased_at, s.reason AS suppressed
+    FROM message m
+    JOIN enrollment e ON e.id = m.enrollment_id
+    JOIN customer c ON c.id = m.customer_id
+    LEFT JOIN suppression s ON s.address = lower(c.email)
+    WHERE m.id IN {ids} AND m.state = 'pending' AND m.due_at <= :now
+    ORDER BY m.priority DESC, m.expires_at, m.id
+    """,
+    returns={
+        "id": Id,
+        "customer_id": Text(),
+        "enrollment_id": Id,
+        "journey": Text(),
+        "step": Text(),
+        "template": Text(),
+        "kind": Text(),
+        "topic": Text(),
+        "on_capped": Text(),
+        "expires_at": Instant(),
+        "capped_until": Instant(),
+        "message_id": Text(),
+        "attempts": Id,
+        "reason": Text(),
+        "enrollment_state": Text(),
+        "trigger": Json,
+        "email": Text(),
+        "first_name": Text(),
+        "last_name": Text(),
+        "birthday": Date(),
+        "timezone": Text(),
+        "locale": Text(),
+        "created_at": Instant(),
+        "traits": Json,
+        "consents": Json,
+        "erased_at": Instant(),
+        "suppressed": Text(),
+    },
+)
+
+CLAIM = Statement(
+    """
+    UPDATE message
+    SET state = rows.state, reason = rows.reason, due_at = rows.due_at, wake_at = rows.wake_at,
+        counted_at = rows.counted_at, claim = :claim, position = rows.position, lanes = :lanes,
+        attempts = rows.attempts, email = rows.email, locale = rows.locale
+    FROM {rows}
+    WHERE message.id = rows.id AND message.state = 'pending'
+    """,
+    rows={
+        "id": "bigint",
+        "state": "text",
+        "reason": "text",
+        "due_at": "timestamptz",
+        "wake_at": "timestamptz",
+        "counted_at": "timestamptz",
+        "position": "bigint",
+        "attempts": "bigint",
+        "email": "text",
+        "locale": "text",
+    },
+)
+
+HISTORY = Statement(
+    """
+    SELECT customer_id, counted_at, topic FROM message
+    WHERE customer_id IN {keys} AND counted_at IS NOT NULL AND counted_at > :since
+    """,
+    returns={"customer_id": Text(), "counted_at": Instant(), "topic": Text()},
+)
+
+SETTLE = Statement(
+    """
+    UPDATE message
+    SET state = rows.state, reason = rows.reason, due_at = rows.due_at,
+        wake_at = COALESCE(rows.wake_at, message.wake_at),
+        sent_at = rows.sent_at, subject = rows.subject,
+        counted_at = CASE WHEN rows.counts THEN message.counted_at END
+    FROM {rows}
+    WHERE message.id = rows.id AND message.state IN ('sending', 'uncertain')
+    """,
+    rows={
+        "id": "bigint",
+        "state": "text",
+        "reason": "text",
+        "due_at": "timestamptz",
+        "wake_at": "timestamptz",
+        "sent_at": "timestamptz",
+        "subject": "text",
+        "counts": "boolean",
+    },
+)
+"""Records outcomes. The lease stays on final rows (`wake_at`), until the enrollment was told."""
+
+HAND_BACK = Statement(
+    """
+    UPDATE message SET state = 'pending', counted_at = NULL, attempts = attempts - 1, due_at = :now, wake_at = :now
+    WHERE id IN {ids} AND state = 'sending' AND claim = :claim
+    """
+)
+"""Gives back what was claimed but not begun."""
+
+FINISH = Statement(
+    """
+    UPDATE message SET wake_at = NULL, due_at = NULL
+    WHERE id IN {ids} AND wake_at IS NOT NULL AND state IN ('sent', 'skipped', 'failed', 'uncertain')
+    RETURNING enrollment_id
+    """,
+    returns={"enrollment_id": Id},
+)
+
+WAKE_PENDING = Statement(
+    """
+    UPDATE message SET due_at = :now, wake_at = :now
+    WHERE enrollment_id IN {ids} AND state = 'pending'
+    """
+)
+"""Has the pending message of an ended journey looked at now, so that its reason is known at once."""
+
+SUPPRESS = Statement(
+    """
+    INSERT INTO suppression (address, reason, at, reply)
+    SELECT address, reason, at, reply FROM {rows}
+    WHERE true
+    ON CONFLICT (address) DO NOTHING
+    """,
+    rows={"address": "text", "reason": "text", "at": "timestamptz", "reply": "text"},
+)
+
+
+@lru_cache(maxsize=64)
+def _counting(caps: tuple[Cap, ...]) -> Statement:
+    """One scan of a customer's recent sends for all windows; the topic is the one that the message had."""
+    columns = ", ".join(
+        f"count(*) FILTER (WHERE counted_at > :since_{n}" + (f" AND topic = :topic_{n}" if cap.topic else "") + ")"
+        for n, cap in enumerate(caps)
+    )
+    return Statement(
+        f"""
+        SELECT customer_id, {columns} FROM message
+        WHERE customer_id IN {{keys}} AND counted_at IS NOT NULL AND counted_at > :since
+        GROUP BY customer_id
+        """  # noqa: S608 - the policy's caps give numbers of parameters, nothing else
+    )
+
+
+def count_sends(
+    connection: Connection, caps: tuple[Cap, ...], customer_ids: Sequence[str], now: datetime
+) -> dict[str, list[int]]:
+    """How many messages count under each cap at `now`, by customer; customers without any are absent."""
+    if not caps:
+        return {}
+    parameters: dict[str, Any] = {"keys": list(customer_ids), "since": now - longest(caps)}
+    for n, cap in enumerate(caps):
+        parameters[f"since_{n}"] = now - cap.window
+        if cap.topic:
+            parameters[f"topic_{n}"] = cap.topic
+    return {row[0]: list(row[1:]) for row in _counting(caps).run(connection, **parameters)}
