@@ -54,6 +54,15 @@ def minutes(n: int) -> Duration:
     return Duration(seconds=60 * _whole(n, "minutes"))
 
 
+def as_span(value: object, wanted_by: str) -> Duration:
+    """`value` if it is a duration; raises DefinitionError, naming who wanted it, otherwise."""
+    if not isinstance(value, Duration):
+        raise DefinitionError(
+            here(), f"{wanted_by} wants a duration, not {value!r}", "write days(3), hours(2) or minutes(30)"
+        )
+    return value
+
+
 def _whole(n: int, unit: str) -> int:
     if isinstance(n, bool) or not isinstance(n, int):
         raise DefinitionError(here(), f"{unit}({n!r}) wants a whole number", f"write {unit}(3), say")

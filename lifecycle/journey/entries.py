@@ -69,7 +69,7 @@ def each_year(attribute: Attribute[date], *, at: time = time(9)) -> EachYear:
         raise DefinitionError(
             here(), "each_year() wants an attribute that is a date", "say each_year(customer.birthday)"
         )
-    return EachYear(attribute.ref, _wall_time(at))
+    return EachYear(attribute.ref, as_wall_time(at))
 
 
 def on_date(month: int, day: int, *, at: time = time(9)) -> OnDate:
@@ -78,7 +78,7 @@ def on_date(month: int, day: int, *, at: time = time(9)) -> OnDate:
         date(2024, month, day)  # a leap year: 29 February is a day
     except ValueError:
         raise DefinitionError(here(), f"there is no day {day} in month {month}", "write on_date(12, 24), say") from None
-    return OnDate(month, day, _wall_time(at))
+    return OnDate(month, day, as_wall_time(at))
 
 
 def manually() -> Manually:
@@ -93,7 +93,8 @@ def event_name(event: Any, wanted_by: str) -> str:
     return event.event_name
 
 
-def _wall_time(at: Any) -> time:
+def as_wall_time(at: Any) -> time:
+    """`at` if it is a time without a zone; raises DefinitionError otherwise."""
     if not isinstance(at, time) or at.tzinfo is not None:
         raise DefinitionError(
             here(), f"at={at!r} is no wall time", "write at=time(9), without a zone: it is the customer's"

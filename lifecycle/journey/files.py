@@ -24,7 +24,7 @@ _numbers = count(1)
 
 
 def run_files(files: Sequence[Path]) -> tuple[dict[str, ModuleType], list[Problem]]:
-    """Every file of one folder that could be run, as a module by the file's bare name, and what is wrong with the rest."""
+    """Every file of one folder that could be run, as modules by their bare names, and what is wrong with the rest."""
     problems = [problem for file in files for problem in misread(file)]
     modules: dict[str, ModuleType] = {}
     with _package(files[0].parent) as package:

@@ -6,22 +6,25 @@ and an edited file finds them again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NoReturn, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, get_args
 
 from lifecycle.errors import DefinitionError
 
 from .conditions import Condition, PropertyRef, as_condition
-from .durations import Duration, days
+from .durations import Duration, as_span, days
 from .entries import EachYear, Entry, Manually, On, OnDate, When, event_name
-from .origin import here
-from .steps import Exit, Step, _steps, walk_steps, ways
+from .origin import here, is_text
+from .steps import Exit, Step, as_steps, walk_steps, ways
 from .vocabulary import Event, Property
 
 Kind: TypeAlias = Literal["marketing", "transactional"]
 LeapDay: TypeAlias = Literal["feb 28", "mar 1", "skip"]
+
+_A_WEEK = days(7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,48 +78,17 @@ class Journey:
         exit_when: Condition | None = None,
         priority: int = 50,
         holdout: int = 0,
-        expires: Duration = days(7),
+        expires: Duration = _A_WEEK,
         leap_day: LeapDay = "feb 28",
     ) -> None:
-        origin = here()
-        interval: object = again_after
-
-        def wrong(message: str, hint: str) -> NoReturn:
-            raise DefinitionError(origin, f"journey {name!r}: {message}", hint)
-
-        if not name.replace("_", "").replace("-", "").isalnum() or len(name) > 60:
-            wrong("the name is no plain word", "use letters, digits and _")
-        if not isinstance(enter, get_args(Entry)):
-            wrong(f"enter={enter!r} is no entry", "use on(), when(), each_year(), on_date() or manually()")
-        if kind not in get_args(Kind):
-            wrong(f"kind={kind!r} is unknown", "say 'marketing' or 'transactional'")
-        if leap_day not in get_args(LeapDay):
-            wrong(f"leap_day={leap_day!r} is unknown", "say 'feb 28', 'mar 1' or 'skip'")
-        if not 0 <= holdout <= 100 or (holdout and kind == "transactional"):
-            wrong(f"holdout={holdout} cannot be", "give 0 to 100 percent, and 0 for transactional mail")
-        if interval is always:
-            wrong("re-entry without a minimum interval loops", "write again_after=always(hours(1)), or days(30)")
-        if not isinstance(interval, (Duration, type(None))):
-            wrong(f"again_after={again_after!r} is no duration", "write days(180), or always(hours(1))")
-        if again_after is not None and isinstance(enter, (EachYear, OnDate)):
-            wrong("again_after with a yearly entry", "drop it: the entry is once a year by itself")
-        if key is not None and not (
-            isinstance(enter, On) and isinstance(key, Property) and key.ref.event == enter.event
-        ):
-            wrong("key= is not a property of the trigger", "name one of the properties of the event in on()")
-        laid = _steps(steps)
-        if not laid:
-            wrong("there are no steps", "give at least one Send")
-        _refuse_twins(laid, wrong)
-        _refuse_unreachable(laid)
-        values: dict[str, object] = {
+        values = {
             "name": name,
             "topic": topic,
             "enter": enter,
-            "steps": laid,
+            "steps": as_steps(steps),
             "kind": kind,
             "only": None if only is None else as_condition(only, "only="),
-            "key": None if key is None else key.ref,
+            "key": key.ref if isinstance(key, Property) else key,
             "again_after": again_after,
             "goal": goal if goal is None or isinstance(goal, On) else On(event_name(goal, "goal=")),
             "exit_when": None if exit_when is None else as_condition(exit_when, "exit_when="),
@@ -124,10 +96,15 @@ class Journey:
             "holdout": holdout,
             "expires": expires,
             "leap_day": leap_day,
-            "defined_at": origin,
+            "defined_at": here(),
         }
         for attribute, value in values.items():
             object.__setattr__(self, attribute, value)
+        for wrong, message, hint in _mistakes(self):
+            if wrong:
+                raise DefinitionError(self.defined_at, f"journey {name!r}: {message}", hint)
+        _refuse_twins(self)
+        _refuse_unreachable(self.steps)
 
     @cached_property
     def places(self) -> Mapping[str, Place]:
@@ -153,7 +130,7 @@ class Journey:
 
 def always(minimum: Duration) -> Duration:
     """Re-entry at every trigger, but not before `minimum` has passed since the last entry."""
-    return minimum
+    return as_span(minimum, "always()")
 
 
 def _lay(steps: Sequence[Step], after: str | None, places: dict[str, Place]) -> str | None:
@@ -165,15 +142,58 @@ def _lay(steps: Sequence[Step], after: str | None, places: dict[str, Place]) -> 
     return after
 
 
-def _refuse_twins(steps: Sequence[Step], wrong: Any) -> None:
-    seen: dict[str, str] = {}
-    for step in walk_steps(steps):
-        if step.name in seen:
-            wrong(
-                f"two steps are named {step.name!r}, at {seen[step.name]} and {step.defined_at}",
+def _mistakes(journey: Any) -> Iterator[tuple[bool, str, str]]:
+    """Whether something cannot be, what, and the remedy; in order, each relying on those before it."""
+    j, enter, again_after = journey, journey.enter, journey.again_after
+    yield not _is_plain(j.name), "the name is no plain word", "use letters, digits and _, at most 60"
+    yield not is_text(j.topic), f"topic={j.topic!r} is no topic", "say what people unsubscribe from: topic='offers'"
+    entries = "use on(), when(), each_year(), on_date() or manually()"
+    yield not isinstance(enter, get_args(Entry)), f"enter={enter!r} is no entry", entries
+    yield not j.steps, "there are no steps", "give at least one Send"
+    yield j.kind not in get_args(Kind), f"kind={j.kind!r} is unknown", "say 'marketing' or 'transactional'"
+    yield j.leap_day not in get_args(LeapDay), f"leap_day={j.leap_day!r} is unknown", "say 'feb 28', 'mar 1' or 'skip'"
+    yield type(j.priority) is not int, f"priority={j.priority!r} is no whole number", "50 is usual, higher goes first"
+    share = "give whole percents, 0 to 100"
+    yield type(j.holdout) is not int or not 0 <= j.holdout <= 100, f"holdout={j.holdout!r} is no share", share
+    transactional = j.holdout > 0 and j.kind == "transactional"
+    yield transactional, "transactional mail cannot be held out", "drop holdout="
+    yield not isinstance(j.expires, Duration), f"expires={j.expires!r} is no duration", "write expires=days(7)"
+    interval = "write again_after=always(hours(1)), or days(30)"
+    yield again_after is always, "re-entry without a minimum interval loops", interval
+    yield not isinstance(again_after, Duration | None), f"again_after={again_after!r} is no duration", interval
+    yearly = again_after is not None and isinstance(enter, EachYear | OnDate)
+    yield yearly, "again_after with a yearly entry", "drop it: the entry is once a year by itself"
+    of_trigger = isinstance(j.key, PropertyRef) and isinstance(enter, On) and j.key.event == enter.event
+    properties = "name one of the properties of the event in on()"
+    yield j.key is not None and not of_trigger, "key= is not a property of the trigger", properties
+
+
+def _is_plain(name: object) -> bool:
+    return isinstance(name, str) and len(name) <= 60 and re.fullmatch(r"[\w-]+", name) is not None
+
+
+def _refuse_twins(journey: Journey) -> None:
+    """Raises where two steps share a name, or where an old name leads to two steps."""
+    by_name: dict[str, Step] = {}
+    for step in walk_steps(journey.steps):
+        twin = by_name.setdefault(step.name, step)
+        if twin is not step:
+            raise DefinitionError(
+                step.defined_at,
+                f"journey {journey.name!r}: the step at {twin.defined_at} is named {step.name!r} too",
                 "people are parked by name: give one of them name=",
             )
-        seen[step.name] = step.defined_at
+    by_old_name: dict[str, Step] = {}
+    for step in by_name.values():
+        if step.was is not None:
+            taken = by_name.get(step.was) or by_old_name.get(step.was)
+            if taken is not None:
+                raise DefinitionError(
+                    step.defined_at,
+                    f"journey {journey.name!r}: was={step.was!r} is a name of the step at {taken.defined_at}",
+                    "people parked under one name can go to one step only: drop this was=",
+                )
+            by_old_name[step.was] = step
 
 
 def _refuse_unreachable(steps: Sequence[Step]) -> bool:

@@ -53,6 +53,8 @@ def _bound_twice(body: Sequence[ast.stmt], file: Path) -> Iterator[Problem]:
 
 def raised(error: Exception, file: Path) -> Problem:
     """What running `file` raised."""
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, DefinitionError):
+        error = error.__cause__  # Python 3.11 wraps what __set_name__ raises
     where = _where(error, file)
     match error:
         case DefinitionError():

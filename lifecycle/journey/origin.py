@@ -17,6 +17,11 @@ def here() -> str:
     return f"{shown(Path(frame.f_code.co_filename))}:{frame.f_lineno}"
 
 
+def is_text(value: object) -> bool:
+    """Whether it is a text with something in it and no blanks around."""
+    return isinstance(value, str) and value.strip() == value != ""
+
+
 def shown(file: Path) -> Path:
     """The file as messages name it: relative to the working directory if below it."""
     return file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file

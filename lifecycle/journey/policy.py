@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import time, timedelta
 from typing import Any, Literal, TypeAlias, get_args
 from zoneinfo import ZoneInfo
 
 from lifecycle.errors import DefinitionError
 
-from .durations import Duration
-from .origin import here
+from .durations import Duration, as_span
+from .entries import as_wall_time
+from .origin import here, is_text
 
 Consent: TypeAlias = Literal["opt_in", "opt_out"]
 
@@ -25,6 +26,15 @@ class Sender:
     postal_address: str
     reply_to: str | None = None
 
+    def __post_init__(self) -> None:
+        for name, value in (("name", self.name), ("email", self.email), ("postal_address", self.postal_address)):
+            if not is_text(value) or not value.isprintable():
+                raise DefinitionError(here(), f"Sender: {name}={value!r} is no line of text", f"give {name}=")
+        for email in (self.email, self.reply_to or self.email):
+            local, at, domain = email.partition("@")
+            if not (local and at and "." in domain) or " " in email or "@" in domain:
+                raise DefinitionError(here(), f"Sender: {email!r} is no address", "write hello@shop.example")
+
 
 @dataclass(frozen=True, slots=True)
 class QuietHours:
@@ -34,6 +44,8 @@ class QuietHours:
     end: time
 
     def __post_init__(self) -> None:
+        as_wall_time(self.start)
+        as_wall_time(self.end)
         if self.start == self.end:
             raise DefinitionError(here(), "quiet hours that start and end together", "drop them, or mend one")
 
@@ -49,9 +61,9 @@ class Cap:
     def __init__(self, limit: int, *, per: Duration, topic: str | None = None) -> None:
         if type(limit) is not int or limit < 0:
             raise DefinitionError(here(), f"Cap({limit!r}) is no number of messages", "give 0 or more")
-        if not isinstance(per, Duration):
-            raise DefinitionError(here(), f"per={per!r} is no duration", "write per=days(7)")
-        for name, value in (("limit", limit), ("per", per), ("topic", topic)):
+        if topic is not None and not is_text(topic):
+            raise DefinitionError(here(), f"topic={topic!r} is no topic", "name the topic of a journey, or drop it")
+        for name, value in (("limit", limit), ("per", as_span(per, "per=")), ("topic", topic)):
             object.__setattr__(self, name, value)
 
     @property
@@ -79,7 +91,7 @@ class Policy:
     consent: Consent
     quiet_hours: QuietHours | None
     caps: tuple[Cap, ...]
-    defined_at: str
+    defined_at: str = field(compare=False)
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, Literal, TypeAlias, get_args
@@ -11,13 +11,16 @@ from typing import Any, Literal, TypeAlias, get_args
 from lifecycle.errors import DefinitionError
 
 from .conditions import AttributeRef, Condition, PropertyRef, Value, as_condition, constant
-from .durations import Duration, days
-from .entries import event_name
+from .durations import Duration, as_span, days
+from .entries import as_wall_time, event_name
 from .origin import here
 from .vocabulary import Attribute, Event, Flag, Property
 
 OnCapped: TypeAlias = Literal["wait", "skip"]
 Until: TypeAlias = time | datetime | date | AttributeRef | PropertyRef
+
+_THREE_DAYS = days(3)
+_FROM_THE_APP = ("email", "created_at", "timezone", "locale", "birthday")
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -34,7 +37,7 @@ class Send:
     send_within: Duration
     expires: Duration | None
     was: str | None
-    defined_at: str
+    defined_at: str = field(compare=False)
 
     def __init__(
         self,
@@ -42,17 +45,21 @@ class Send:
         *,
         name: str | None = None,
         on_capped: OnCapped = "wait",
-        send_within: Duration = days(3),
+        send_within: Duration = _THREE_DAYS,
         expires: Duration | None = None,
         was: str | None = None,
     ) -> None:
         if on_capped not in get_args(OnCapped):
-            raise DefinitionError(
-                here(), f"on_capped={on_capped!r} is unknown", f"say one of {', '.join(get_args(OnCapped))}"
-            )
-        _fill(self, template=_named(template, "Send"), name=name or template, on_capped=on_capped)
-        _fill(self, send_within=_span(send_within, "send_within"), was=was, defined_at=here())
-        _fill(self, expires=None if expires is None else _span(expires, "expires"))
+            raise DefinitionError(here(), f"on_capped={on_capped!r} is unknown", "say 'wait' or 'skip'")
+        _fill(
+            self,
+            template if name is None else name,
+            was,
+            template=_named(template, "Send"),
+            on_capped=on_capped,
+            send_within=as_span(send_within, "send_within="),
+            expires=None if expires is None else as_span(expires, "expires="),
+        )
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -67,7 +74,7 @@ class Wait:
     until: Until | None
     at: time
     was: str | None
-    defined_at: str
+    defined_at: str = field(compare=False)
 
     def __init__(
         self,
@@ -78,12 +85,21 @@ class Wait:
         at: time = time(9),
         was: str | None = None,
     ) -> None:
+        _named(name, "Wait")
         if (duration is None) == (until is None):
             raise DefinitionError(
-                here(), f"Wait({name!r}) of nothing", "give a duration like days(3), or until=time(9)"
+                here(),
+                f"Wait({name!r}) of nothing" if until is None else f"Wait({name!r}) says twice how long",
+                "give either a duration like days(3), or until=time(9)",
             )
-        _fill(self, name=_named(name, "Wait"), was=was, defined_at=here(), at=at)
-        _fill(self, duration=None if duration is None else _span(duration, "Wait"), until=_until(until))
+        _fill(
+            self,
+            name,
+            was,
+            duration=None if duration is None else as_span(duration, f"Wait({name!r})"),
+            until=_until(until),
+            at=as_wall_time(at),
+        )
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -97,7 +113,7 @@ class WaitFor:
     then: tuple[Step, ...]
     otherwise: tuple[Step, ...]
     was: str | None
-    defined_at: str
+    defined_at: str = field(compare=False)
 
     def __init__(
         self,
@@ -110,9 +126,16 @@ class WaitFor:
         otherwise: Sequence[Step] = (),
         was: str | None = None,
     ) -> None:
-        _fill(self, name=_named(name, "WaitFor"), event=event_name(event, "WaitFor"), up_to=_span(up_to, "up_to"))
-        _fill(self, where=None if where is None else as_condition(where, "where="), was=was, defined_at=here())
-        _fill(self, then=_steps(then), otherwise=_steps(otherwise))
+        _fill(
+            self,
+            name,
+            was,
+            event=event_name(event, "WaitFor"),
+            up_to=as_span(up_to, "up_to="),
+            where=None if where is None else as_condition(where, "where="),
+            then=as_steps(then),
+            otherwise=as_steps(otherwise),
+        )
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -124,7 +147,7 @@ class Branch:
     then: tuple[Step, ...]
     otherwise: tuple[Step, ...]
     was: str | None
-    defined_at: str
+    defined_at: str = field(compare=False)
 
     def __init__(
         self,
@@ -135,8 +158,14 @@ class Branch:
         otherwise: Sequence[Step] = (),
         was: str | None = None,
     ) -> None:
-        _fill(self, name=_named(name, "Branch"), when=as_condition(when, "when="), was=was, defined_at=here())
-        _fill(self, then=_steps(then), otherwise=_steps(otherwise))
+        _fill(
+            self,
+            name,
+            was,
+            when=as_condition(when, "when="),
+            then=as_steps(then),
+            otherwise=as_steps(otherwise),
+        )
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -150,7 +179,8 @@ class Arm:
     def __init__(self, name: str, percent: int, steps: Sequence[Step] = ()) -> None:
         if type(percent) is not int or not 0 <= percent <= 100:
             raise DefinitionError(here(), f"Arm({name!r}, {percent!r}) has no share", "give whole percents, 0 to 100")
-        _fill(self, name=_named(name, "Arm"), percent=percent, steps=_steps(steps))
+        for attribute, value in (("name", _named(name, "Arm")), ("percent", percent), ("steps", as_steps(steps))):
+            object.__setattr__(self, attribute, value)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -160,15 +190,19 @@ class Split:
     name: str
     arms: tuple[Arm, ...]
     was: str | None
-    defined_at: str
+    defined_at: str = field(compare=False)
 
     def __init__(self, name: str, *arms: Arm, was: str | None = None) -> None:
+        _named(name, "Split")
+        for arm in arms:
+            if not isinstance(arm, Arm):
+                raise DefinitionError(here(), f"{arm!r} is no arm", 'write Split("offer", Arm("a", 50, […]), …)')
         total = sum(arm.percent for arm in arms)
         if total != 100:
             raise DefinitionError(here(), f"the arms of Split({name!r}) add to {total}", "make them add to 100")
         if len({arm.name for arm in arms}) < len(arms):
             raise DefinitionError(here(), f"two arms of Split({name!r}) have one name", "rename one")
-        _fill(self, name=_named(name, "Split"), arms=arms, was=was, defined_at=here())
+        _fill(self, name, was, arms=arms)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -179,23 +213,20 @@ class Set:
     value: Value
     name: str
     was: str | None
-    defined_at: str
+    defined_at: str = field(compare=False)
 
     def __init__(
         self, attribute: Attribute[Any] | Flag, value: Value, *, name: str | None = None, was: str | None = None
     ) -> None:
         if not isinstance(attribute, (Attribute, Flag)):
             raise DefinitionError(here(), f"Set wants an attribute, not {attribute!r}", "say Set(customer.vip, True)")
-        if attribute.name in ("email", "created_at", "timezone", "locale", "birthday"):
+        if attribute.name in _FROM_THE_APP:
             raise DefinitionError(
                 here(), f"a journey may not set {attribute.name!r}", "it comes from the app's identify"
             )
         value = constant(attribute.ref, value)
-        if isinstance(value, Decimal):
-            value = float(value)
-        _fill(
-            self, attribute=attribute.ref, value=value, name=name or f"set {attribute.name}", was=was, defined_at=here()
-        )
+        plain = float(value) if isinstance(value, Decimal) else value  # traits are stored as JSON
+        _fill(self, name or f"set {attribute.name}", was, attribute=attribute.ref, value=plain)
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -205,10 +236,10 @@ class Exit:
     reason: str
     name: str
     was: str | None
-    defined_at: str
+    defined_at: str = field(compare=False)
 
     def __init__(self, reason: str, *, name: str | None = None, was: str | None = None) -> None:
-        _fill(self, reason=_named(reason, "Exit"), name=name or f"exit {reason}", was=was, defined_at=here())
+        _fill(self, name or f"exit {reason}", was, reason=_named(reason, "Exit"))
 
 
 Step: TypeAlias = Send | Wait | WaitFor | Branch | Split | Set | Exit
@@ -233,30 +264,28 @@ def walk_steps(steps: Sequence[Step]) -> Iterator[Step]:
             yield from walk_steps(nested)
 
 
-def _fill(step: Any, **values: object) -> None:
-    for name, value in values.items():
-        object.__setattr__(step, name, value)
-
-
-def _named(name: Any, kind: str) -> str:
-    if not isinstance(name, str) or not name.strip() or len(name) > 100:
-        raise DefinitionError(here(), f"{kind}({name!r}) has no name", "give a short text")
-    return name
-
-
-def _span(value: Any, wanted_by: str) -> Duration:
-    if not isinstance(value, Duration):
-        raise DefinitionError(
-            here(), f"{wanted_by} wants a duration, not {value!r}", "write days(3), hours(2) or minutes(30)"
-        )
-    return value
-
-
-def _steps(steps: Sequence[Step]) -> tuple[Step, ...]:
+def as_steps(steps: Any) -> tuple[Step, ...]:
+    """`steps` as a tuple; raises DefinitionError at anything that is no step."""
+    if not isinstance(steps, list | tuple):
+        raise DefinitionError(here(), f"{steps!r} is no list of steps", "put them in brackets: [Send(…), …]")
     for step in steps:
         if not isinstance(step, get_args(Step)):
             raise DefinitionError(here(), f"{step!r} is no step", "use Send, Wait, WaitFor, Branch, Split, Set or Exit")
     return tuple(steps)
+
+
+def _fill(step: Step, name: object, was: object, **values: object) -> None:
+    values["name"] = _named(name, type(step).__name__)
+    values["was"] = None if was is None else _named(was, "was=")
+    values["defined_at"] = here()
+    for attribute, value in values.items():
+        object.__setattr__(step, attribute, value)
+
+
+def _named(name: Any, wanted_by: str) -> str:
+    if not isinstance(name, str) or not name.strip() or len(name) > 100:
+        raise DefinitionError(here(), f"{wanted_by}({name!r}) has no name", "give a short text, at most 100 characters")
+    return name
 
 
 def _until(until: Any) -> Until | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -24,8 +23,8 @@ from .conditions import (
     compare,
     constant,
 )
-from .durations import Duration
-from .origin import here
+from .durations import Duration, as_span
+from .origin import here, is_text
 
 T = TypeVar("T")
 
@@ -126,6 +125,7 @@ class Flag(Condition):
 
     name: str
     python_type = bool
+    __hash__ = object.__hash__
 
     def __init__(self, *, required: bool = False) -> None:
         self.required = required
@@ -135,6 +135,12 @@ class Flag(Condition):
         self.name = name
         if name in RESERVED:
             raise DefinitionError(self.defined_at, f"{name!r} is reserved and no flag", "rename it")
+
+    def __eq__(self, other: object) -> Compare:  # type: ignore[override]
+        return compare(self.ref, "==", other)
+
+    def __ne__(self, other: object) -> Compare:  # type: ignore[override]
+        return compare(self.ref, "!=", other)
 
     @property
     def ref(self) -> AttributeRef:
@@ -171,9 +177,18 @@ class Event:
     defined_at: ClassVar[str]
 
     def __init_subclass__(cls, *, name: str) -> None:
+        if cls.__bases__ != (Event,):
+            raise DefinitionError(here(), f"{cls.__name__} derives from another event", "write (Event, name=…)")
+        if not is_text(name) or len(name) > 200:
+            raise DefinitionError(here(), f"name={name!r} is no event's name", 'write name="order.completed"')
+        properties = {key: value for key, value in vars(cls).items() if isinstance(value, Property)}
+        for taken in properties.keys() & vars(Event).keys():
+            raise DefinitionError(
+                properties[taken].defined_at, f"{taken!r} is a word of the language and no property", "rename it"
+            )
         cls.event_name = name
         cls.defined_at = here()
-        cls.properties = {key: value for key, value in vars(cls).items() if isinstance(value, Property)}
+        cls.properties = properties
 
     def __init__(self) -> None:
         raise DefinitionError(here(), f"{type(self).__name__} is a word, not a thing to make", "drop the ()")
@@ -198,12 +213,16 @@ class Event:
         where: Condition | None = None,
     ) -> Count:
         """`at_least` to `at_most` times, within `last` if given."""
-        if at_least < 0 or (at_most is not None and at_most < at_least) or (at_least == 0 and at_most is None):
+        if not 0 <= at_least <= (at_least if at_most is None else at_most) or (at_least, at_most) == (0, None):
             raise DefinitionError(
                 here(), f"{cls.event_name} {at_least} to {at_most} times says nothing", "give at_least=2, or at_most=3"
             )
         return Count(
-            cls.event_name, at_least, at_most, last, as_condition(where, "where=") if where is not None else None
+            cls.event_name,
+            at_least,
+            at_most,
+            None if last is None else as_span(last, "last="),
+            None if where is None else as_condition(where, "where="),
         )
 
 
@@ -217,5 +236,7 @@ class Vocabulary:
 
 def nearest(word: str, known: Iterable[str]) -> str:
     """A "did you mean …?" for `word`, or nothing."""
+    import difflib  # only mistakes pay for it
+
     close = difflib.get_close_matches(word, list(known), 1)
     return f"did you mean {close[0]!r}?" if close else ""
