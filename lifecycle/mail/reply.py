@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from lifecycle.mail.transport import Accepted, Deferred, Outcome, Refused, Unknown
 
@@ -11,6 +11,8 @@ LONGEST_LINE = 4096  # RFC 5321 says 512; real servers say more
 LONGEST_REPLY = 65536
 KEPT = 500  # characters of a reply that are worth storing
 
+_ONE_LINE = re.compile(rb"([2-5]\d\d) ([^\r\n]{0,1000})\r\n")
+_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 _NEEDS_A_LOGIN = frozenset({530, 534, 535, 538})  # RFC 4954: about this client's set-up, not about the letter
@@ -20,8 +22,7 @@ class GibberishError(Exception):
     """The server said something that is not an SMTP reply."""
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """One reply: its code, and its lines without codes and line ends."""
 
     code: int
@@ -63,27 +64,28 @@ def printable(text: bytes) -> str:
         decoded = text.decode("utf-8")
     except UnicodeDecodeError:
         decoded = text.decode("latin-1")
-    return _CONTROL.sub(" ", decoded)[:KEPT].strip()
+    return (decoded if decoded.isprintable() else _CONTROL.sub(" ", decoded))[:KEPT].strip()
 
 
-def take_reply(buffer: bytearray) -> Reply | None:
-    """Cut the first whole reply from the front of the buffer; None while it is not all there.
+def take_reply(said: bytes, start: int) -> tuple[Reply, int] | None:
+    """Read the whole reply that begins at `start`, and where it ends; None while it is not all there.
 
     Raises GibberishError for what is no reply, and for lines or replies without end.
     """
+    if (one := _ONE_LINE.match(said, start)) is not None:
+        return Reply(int(one[1]), (one[2],)), one.end()
     lines: list[bytes] = []
-    start = 0
-    while (end := buffer.find(b"\n", start)) >= 0:
-        if end - start > LONGEST_LINE or end > LONGEST_REPLY:
+    begin = start
+    while (end := said.find(b"\n", begin)) >= 0:
+        if end - begin > LONGEST_LINE or end - start > LONGEST_REPLY:
             raise GibberishError("a reply without end")
-        line = bytes(buffer[start:end]).rstrip(b"\r")
-        start = end + 1
-        if not line[:3].isdigit() or not b"200" <= line[:3] < b"600" or line[3:4] not in (b"", b" ", b"-"):
+        line = said[begin:end].rstrip(b"\r")
+        begin = end + 1
+        if (read := _LINE.fullmatch(line)) is None:
             raise GibberishError(printable(line[:80]))
-        lines.append(line[4:])
-        if line[3:4] != b"-":
-            del buffer[:start]
-            return Reply(int(line[:3]), tuple(lines))
-    if len(buffer) - start > LONGEST_LINE or len(buffer) > LONGEST_REPLY:
+        lines.append(read[3] or b"")
+        if read[2] != b"-":
+            return Reply(int(read[1]), tuple(lines)), begin
+    if len(said) - begin > LONGEST_LINE or len(said) - start > LONGEST_REPLY:
         raise GibberishError("a reply without end")
     return None
