@@ -10,7 +10,7 @@ from .files import run_files
 from .journey import Journey
 from .origin import shown
 from .policy import Policy
-from .project import Problem, Project
+from .project import Problem, Project, by_line
 from .vocabulary import Attribute, Event, Flag, Vocabulary
 
 _REMEDIES = {
@@ -32,7 +32,7 @@ def load(folder: Path) -> tuple[Project | None, list[Problem]]:
     journeys = _journeys(modules.values(), problems)
     policy = _policy(modules, problems)
     if problems or policy is None:
-        return None, sorted(dict.fromkeys(problems), key=_line)
+        return None, sorted(dict.fromkeys(problems), key=by_line)
     return Project(vocabulary, journeys, policy), []
 
 
@@ -76,8 +76,3 @@ def _policy(modules: Mapping[str, ModuleType], problems: list[Problem]) -> Polic
         where = f"{shown(Path(str(module.__file__)))}:1"
         problems.append(Problem("policy_missing", where, "there is no `policy` in it", _REMEDIES["policy"]))
     return policy if isinstance(policy, Policy) else None
-
-
-def _line(problem: Problem) -> tuple[str, int]:
-    file, _, line = problem.where.rpartition(":")
-    return (file, int(line)) if line.isdigit() else (problem.where, 0)

@@ -10,7 +10,7 @@ from .policy import Policy
 from .vocabulary import Vocabulary
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one is itself, so that what follows from it can be cached
 class Project:
     """The vocabulary, the journeys by name (in the order of their names) and the policy."""
 
@@ -30,3 +30,9 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message} [{self.code}]" + (f"\n    {self.hint}" if self.hint else "")
+
+
+def by_line(problem: Problem) -> tuple[str, int]:
+    """The key that sorts problems by file and line."""
+    file, _, line = problem.where.rpartition(":")
+    return (file, int(line)) if line.isdigit() else (problem.where, 0)

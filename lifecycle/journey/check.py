@@ -1,0 +1,53 @@
+"""What is wrong across the files of a project: all of it, as values, never only the first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from lifecycle.mail.render import Renderer
+
+from .emails import check_emails
+from .project import Problem, Project, by_line
+from .vocabulary import nearest
+from .words import check_words
+
+
+def check(project: Project, templates: Path, cache: Path | None = None) -> list[Problem]:
+    """All problems of journeys, templates and policy together, by file and line.
+
+    `templates` is the folder of the emails, `cache` one for what is compiled.
+    """
+    renderer = Renderer(templates, cache)
+    problems = list(_check_caps(project))
+    for journey in project.journeys.values():
+        problems += check_words(journey, project.vocabulary)
+        problems += check_emails(journey, project.vocabulary, renderer)
+    return sorted(dict.fromkeys(problems), key=by_line)
+
+
+def check_parked(project: Project, parked: Iterable[tuple[str, str, int]]) -> list[Problem]:
+    """Problems of people who are parked where the files lead nowhere: (journey, step, how many people)."""
+    problems = []
+    for name, step, count in parked:
+        people = "1 person is" if count == 1 else f"{count:,} people are"
+        journey = project.journeys.get(name)
+        if journey is None:
+            message = f"{people} in journey {name!r}, which no file has any more"
+            hint = nearest(name, project.journeys) or "bring the journey back until they are through"
+            problems.append(Problem("journey_removed", project.policy.defined_at, message, hint))
+        elif journey.place(step) is None:
+            message = f"{people} at step {step!r} of journey {name!r}, which is not in the file any more"
+            close = nearest(step, journey.places)
+            hint = (f"{close} then " if close else "") + f"write was={step!r} in the step where they shall go on"
+            problems.append(Problem("step_removed", journey.defined_at, message, hint))
+    return sorted(problems, key=by_line)
+
+
+def _check_caps(project: Project) -> Iterator[Problem]:
+    topics = {journey.topic for journey in project.journeys.values()}
+    for cap in project.policy.caps:
+        if cap.topic is not None and cap.topic not in topics:
+            message = f"the cap {cap.name!r} never counts: no journey has the topic {cap.topic!r}"
+            hint = nearest(cap.topic, topics) or "mend its topic=, or drop the cap"
+            yield Problem("unknown_topic", project.policy.defined_at, message, hint)
