@@ -82,8 +82,9 @@ def name_of(url: str) -> str:
 
 def share_postgres(run: str) -> embedded.EmbeddedServer:
     """Start PostgreSQL for the test run called `run`, or take a share in the one that runs already."""
-    # Not below pytest's own temporary directory: that is closed to other users, and a socket's path must be short.
-    directory = Path(tempfile.gettempdir()) / f"lifecycle-pg-{run}"
+    # Not below pytest's own temporary directory, which is closed to other users; and a socket's path must be short.
+    temporary = tempfile.gettempdir() if len(tempfile.gettempdir()) < 60 else "/tmp"
+    directory = Path(temporary) / f"lifecycle-pg-{run}"
     return embedded.share(directory, running=_running, begin=_begin)
 
 
