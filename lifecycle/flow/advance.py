@@ -22,9 +22,11 @@ from lifecycle.journey.entries import On
 from lifecycle.journey.journey import Journey
 from lifecycle.journey.project import Project
 from lifecycle.journey.steps import Send
-from lifecycle.store import customers, enrollments, messages
+from lifecycle.store import enrollments, messages
 from lifecycle.store.database import Database
 from lifecycle.store.facts import load_facts
+
+from .traits import TraitsSet, set_traits
 
 
 def advance(db: Database, project: Project, ids: Sequence[int], now: datetime, lease: timedelta) -> list[int]:
@@ -75,7 +77,7 @@ class _Changes:
 
     moves: list[dict[str, Any]] = field(default_factory=list)
     plans: list[dict[str, Any]] = field(default_factory=list)
-    traits: list[customers.TraitsSet] = field(default_factory=list)
+    traits: list[TraitsSet] = field(default_factory=list)
 
     def add(
         self,
@@ -98,7 +100,7 @@ class _Changes:
             self.plans.append(_plan(row, journey, decision.send, facts, project, now, lease))
         if decision.traits:
             identity = message_id(journey.name, row.customer_id, row.key, row.entry, row.step, "set")
-            self.traits.append(customers.TraitsSet(row.customer_id, decision.traits, identity))
+            self.traits.append(TraitsSet(row.customer_id, decision.traits, identity))
 
     def write(self, connection: Connection, now: datetime) -> list[int]:
         planned: list[int] = []
@@ -107,7 +109,7 @@ class _Changes:
         if self.moves:
             enrollments.MOVE.run(connection, rows=self.moves)
         if self.traits:
-            customers.set_traits(connection, self.traits, now)
+            set_traits(connection, self.traits, now)
         return planned
 
 

@@ -141,15 +141,11 @@ class _Sends:
 
 def _exit_now(connection: Connection, project: Project, rows: Sequence[Row[Any]], now: datetime) -> set[int]:
     """Ends the journeys whose exit_when holds by now, time having passed since it was last looked at."""
-    watched = [
-        row
-        for row in rows
-        if row.journey in project.journeys
-        and project.journeys[row.journey].exit_when is not None
-        and row.enrollment_state == "active"
-    ]
-    conditions = {row.journey: condition for row in watched if (condition := project.journeys[row.journey].exit_when)}
-    if not conditions:
+    conditions = {
+        name: journey.exit_when for name, journey in project.journeys.items() if journey.exit_when is not None
+    }
+    watched = [row for row in rows if row.journey in conditions and row.enrollment_state == "active"]
+    if not watched:
         return set()
     wanted = needs_of(*conditions.values())
     facts = load_facts(
@@ -297,7 +293,7 @@ def _settled(item: ToSend, outcome: Outcome, subject: str, now: datetime) -> dic
 
 def retry_pause(attempts: int) -> timedelta:
     """How long to wait after that many attempts: 5 minutes, doubling to 4 hours (what Postfix does)."""
-    return min(_FIRST_RETRY * 2 ** min(attempts - 1, 16), _LONGEST_RETRY)
+    return min(_FIRST_RETRY * int(2 ** min(attempts - 1, 16)), _LONGEST_RETRY)
 
 
 def _suppressed(item: ToSend, outcome: Outcome, now: datetime) -> list[dict[str, Any]]:

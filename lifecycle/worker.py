@@ -1,0 +1,125 @@
+"""The Dramatiq side: two actors that translate a hint into a call, and the broker they hang on.
+
+A broker message is a hint that carries ids. If it is lost, the lease in SQL ends and the scheduler hints again; if
+it comes twice, the second finds nothing due. So nothing here retries for long, delays, or stores results, and
+Dramatiq's time limit is left out: it would raise in the middle of recording what a server has accepted.
+
+`dramatiq lifecycle.worker:start` runs it, or `lifecycle worker`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import dramatiq
+from dramatiq.brokers.redis import RedisBroker
+from dramatiq.middleware import AgeLimit, Middleware, Retries
+
+from lifecycle import clock, logs
+from lifecycle.engine import Engine
+from lifecycle.flow.advance import advance
+from lifecycle.flow.deliver import deliver
+from lifecycle.settings import Settings
+
+_NAMESPACE = "lifecycle:hints"
+
+
+def start() -> None:
+    """Sets Dramatiq up in a worker process, from the environment."""
+    settings = Settings.load()
+    logs.configure(settings)
+    clock.use(settings.make_clock())
+    engine = Engine(settings)
+    broker = make_broker(engine)
+    dramatiq.set_broker(broker)
+    add_actors(broker, engine)
+
+
+def make_broker(engine: Engine) -> RedisBroker:
+    """The broker that hints travel on."""
+    lease_ms = int(engine.settings.lease.total_seconds() * 1000)
+    return RedisBroker(
+        url=engine.redis_url,
+        namespace=_NAMESPACE,
+        middleware=[AgeLimit(max_age=lease_ms), Retries(max_retries=1, min_backoff=1000, max_backoff=1000)],
+    )
+
+
+class BrokerHints:
+    """Hints over a broker, in messages of at most `most` ids each."""
+
+    def __init__(self, broker: dramatiq.Broker, most: int) -> None:
+        self._broker = broker
+        self._most = most
+
+    def advance(self, ids: Sequence[int]) -> None:
+        """These enrollments are due."""
+        self._send("advance", ids)
+
+    def deliver(self, ids: Sequence[int]) -> None:
+        """These messages are due."""
+        self._send("deliver", ids)
+
+    def _send(self, actor: str, ids: Sequence[int]) -> None:
+        self._broker.declare_queue(actor)
+        for start_at in range(0, len(ids), self._most):
+            few = list(ids[start_at : start_at + self._most])
+            message: dramatiq.Message[None] = dramatiq.Message(
+                queue_name=actor, actor_name=actor, args=(few,), kwargs={}, options={}
+            )
+            self._broker.enqueue(message)
+
+
+class Stopping(Middleware):
+    """Notes that the worker shuts down, so that deliveries under way stop after the letter in hand."""
+
+    def __init__(self) -> None:
+        self._flag = threading.Event()
+
+    def before_worker_shutdown(self, broker: dramatiq.Broker, worker: dramatiq.Worker) -> None:
+        """Dramatiq's hook."""
+        self._flag.set()
+
+    def is_set(self) -> bool:
+        """Whether the worker shuts down."""
+        return self._flag.is_set()
+
+
+class _Tools(threading.local):
+    """What each worker thread has for itself: neither transport nor recorder may be shared."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.mailer = engine.mailer()
+        self.recorder = engine.recorder()
+
+
+def add_actors(broker: dramatiq.Broker, engine: Engine) -> None:
+    """Hangs the two actors on the broker."""
+    hints = BrokerHints(broker, engine.settings.hint_batch)
+    stopping = Stopping()
+    broker.add_middleware(stopping)
+    tools: list[_Tools] = []  # made with the first delivery, so after the fork
+
+    @dramatiq.actor(broker=broker, queue_name="advance", actor_name="advance")
+    def advance_actor(ids: list[int]) -> None:
+        hints.deliver(advance(engine.db, engine.project, ids, clock.now(), engine.lease))
+
+    @dramatiq.actor(broker=broker, queue_name="deliver", actor_name="deliver")
+    def deliver_actor(ids: list[int]) -> None:
+        hints.deliver(run_delivery(ids))
+
+    def run_delivery(ids: Sequence[int]) -> list[int]:
+        if not tools:
+            tools.append(_Tools(engine))
+        mine = tools[0]
+        return deliver(
+            engine.db,
+            engine.project,
+            mine.mailer,
+            mine.recorder,
+            ids,
+            now=clock.now,
+            lease=engine.lease,
+            stopping=stopping.is_set,
+        )
