@@ -4,7 +4,7 @@ VENV := .venv/bin
 STAMP := .venv/.ready
 LOCK := uv pip compile --quiet --python-version 3.11 --universal --generate-hashes \
         --no-header --no-emit-index-url --no-annotate
-WORKERS ?= auto
+WORKERS ?= logical
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test check bench fmt test-long lock clean

@@ -53,6 +53,14 @@ def test_the_embedded_server_takes_a_stream_and_keeps_it_over_a_restart(tmp_path
         assert client.xlen("lifecycle:events") == 1
 
 
+def test_a_queue_that_is_set_is_used_and_nothing_is_started(tmp_path: Path) -> None:
+    with embedded.queue("redis://elsewhere/0", tmp_path) as url:
+        assert url == "redis://elsewhere/0"
+        assert _servers_of(tmp_path) == []
+    with embedded.queue(None, tmp_path) as url, Redis.from_url(url) as client:
+        assert client.ping()
+
+
 def test_one_home_never_has_two_servers(tmp_path: Path) -> None:
     with ThreadPool(4) as pool:
         servers = pool.map(lambda _: embedded.start(tmp_path), range(4))
