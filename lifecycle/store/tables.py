@@ -50,6 +50,8 @@ class Event(SQLModel, table=True):
     customer_id: str = Field(sa_type=Text)
     name: str | None = Field(default=None, sa_type=Text)
     """The event's name; null for an identify, whose traits stand in `properties`."""
+    traits: dict[str, Any] | None = Field(default=None, sa_column=Column(Json, nullable=True))
+    """What came along in a track's context; it counts as traits at that timestamp."""
     timestamp: datetime = Field(sa_type=Instant)
     received_at: datetime = Field(sa_type=Instant)
     properties: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False))

@@ -1,0 +1,132 @@
+"""The SQL of customers: making and locking them in the order of their ids, and keeping their traits."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Date
+
+from lifecycle.journey.vocabulary import RESERVED
+
+from .sql import Statement
+from .types import Instant, Json
+
+# Whoever is missing is made before anybody is locked: a row that another transaction makes meanwhile is waited for
+# here, where no lock is held that it could be waiting for.
+_MAKE = Statement(
+    """
+    INSERT INTO customer (id, created_at, traits, consents)
+    SELECT rows.id, rows.created_at, '{}', '{}' FROM {rows}
+    WHERE NOT EXISTS (SELECT 1 FROM customer WHERE customer.id = rows.id)
+    ORDER BY rows.id
+    ON CONFLICT (id) DO NOTHING
+    """,
+    rows={"id": "text", "created_at": "timestamptz"},
+)
+_LOCK = Statement("SELECT id FROM customer WHERE id IN {keys} ORDER BY id {lock}")
+_LATE = Statement(
+    """
+    SELECT customer.id, customer.erased_at IS NOT NULL AS erased
+    FROM {rows} JOIN customer ON customer.id = rows.id
+    WHERE rows.first_at < customer.created_at OR rows.traits_at <= customer.identified_at
+       OR customer.erased_at IS NOT NULL
+    """,
+    rows={"id": "text", "first_at": "timestamptz", "traits_at": "timestamptz"},
+)
+_READ = Statement(
+    """
+    SELECT id, email, first_name, last_name, birthday, timezone, locale, created_at, traits
+    FROM customer WHERE id IN {keys}
+    """,
+    returns={"birthday": Date(), "created_at": Instant(), "traits": Json},
+)
+_WRITE = Statement(
+    """
+    UPDATE customer
+    SET email = rows.email, first_name = rows.first_name, last_name = rows.last_name, birthday = rows.birthday,
+        birthday_md = rows.birthday_md, timezone = rows.timezone, locale = rows.locale,
+        created_at = rows.created_at, traits = rows.traits, identified_at = rows.identified_at
+    FROM {rows} WHERE customer.id = rows.id
+    """,
+    rows={
+        "id": "text",
+        "email": "text",
+        "first_name": "text",
+        "last_name": "text",
+        "birthday": "date",
+        "birthday_md": "bigint",
+        "timezone": "text",
+        "locale": "text",
+        "created_at": "timestamptz",
+        "traits": "jsonb",
+        "identified_at": "timestamptz",
+    },
+)
+_ERASE = Statement(
+    """
+    UPDATE customer SET erased_at = rows.at
+    FROM {rows} WHERE customer.id = rows.id AND (customer.erased_at IS NULL OR customer.erased_at > rows.at)
+    """,
+    rows={"id": "text", "at": "timestamptz"},
+)
+
+
+def lock(connection: Connection, first_seen: Mapping[str, datetime]) -> None:
+    """Makes the customers that are new, and locks all of them in the order of their ids.
+
+    `first_seen`: the earliest timestamp of theirs at hand, by customer id.
+    """
+    rows = [{"id": customer, "created_at": at} for customer, at in sorted(first_seen.items())]
+    _MAKE.run(connection, rows=rows)
+    _LOCK.run(connection, keys=list(first_seen))
+
+
+def late(
+    connection: Connection, first_seen: Mapping[str, datetime], traits_at: Mapping[str, datetime]
+) -> dict[str, bool]:
+    """The customers for whom something older than what is known arrived, and whether they have been erased.
+
+    Their traits must be read anew from the events. `traits_at`: the earliest timestamp of traits at hand.
+    """
+    rows = [
+        {"id": customer, "first_at": at, "traits_at": traits_at.get(customer)} for customer, at in first_seen.items()
+    ]
+    return {row.id: bool(row.erased) for row in _LATE.run(connection, rows=rows)}
+
+
+def read(connection: Connection, customers: Collection[str]) -> dict[str, dict[str, object]]:
+    """What is known of each: reserved traits typed, free ones as JSON gave them, unknown ones absent."""
+    known: dict[str, dict[str, object]] = {}
+    for row in _READ.run(connection, keys=list(customers)).mappings():
+        reserved = {name: row[name] for name in RESERVED if row[name] is not None}
+        known[row["id"]] = {**row["traits"], **reserved}
+    return known
+
+
+def write(
+    connection: Connection,
+    known: Mapping[str, Mapping[str, object]],
+    identified_at: Mapping[str, datetime | None],
+) -> None:
+    """Stores what is known of each; `created_at` must be among it."""
+    _WRITE.run(
+        connection, rows=[_row(customer, known[customer], identified_at[customer]) for customer in sorted(known)]
+    )
+
+
+def erase(connection: Connection, erased: Mapping[str, datetime]) -> None:
+    """Notes that these customers asked to be forgotten; their traits are for the caller to drop."""
+    _ERASE.run(connection, rows=[{"id": customer, "at": at} for customer, at in sorted(erased.items())])
+
+
+def _row(customer: str, known: Mapping[str, Any], identified_at: datetime | None) -> dict[str, object]:
+    birthday = known.get("birthday")
+    return {
+        "id": customer,
+        **{name: known.get(name) for name in RESERVED},
+        "birthday_md": birthday.month * 100 + birthday.day if birthday else None,
+        "traits": {name: value for name, value in known.items() if name not in RESERVED},
+        "identified_at": identified_at,
+    }
