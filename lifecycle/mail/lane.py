@@ -87,6 +87,7 @@ class Lane:
         "_unsent",
         "_untouched",
         "content",
+        "dismissed",
         "envelope",
         "known",
         "opened",
@@ -105,7 +106,8 @@ class Lane:
         self.content: Ticket | None = None
         self.envelope: Ticket | None = None
         self.ready = False  # the server has said 354 for the envelope
-        self.served = 0  # letters accepted on this connection
+        self.served = 0  # letters that were answered on this connection, whatever the answer
+        self.dismissed = False  # the server has said 421
         self.watched = selectors.EVENT_READ
         self.opened = self.since = monotonic()  # `since`: of the last reply or the last progress in sending
         self._steps: deque[Step] = deque()
@@ -255,6 +257,7 @@ class Lane:
                     raise LostError(f"the server is out of step: {reply}")
                 self._answer(self._steps.popleft(), reply)
                 if reply.code == 421:
+                    self.dismissed = True
                     raise LostError(f"the server said goodbye: {reply}")
                 if self._commands and not self._steps:
                     self._next_command()
@@ -291,7 +294,7 @@ class Lane:
         self.content = None
         if early or isinstance(outcome, Unknown):
             raise LostError(f"the server is out of step: {reply}")
-        if reply.code < 300:
+        if reply.code != 421:
             self.served += 1
 
     def _data_answered(self, reply: Reply) -> None:
@@ -311,7 +314,9 @@ class Lane:
 
     def _refuse(self, step: Step, reply: Reply) -> None:
         """Settle the envelope's letter by the first refusal, and remember what must be undone before the next."""
-        if reply.code == 421 and self.served:
+        if reply.code != 421:
+            self.served += 1
+        elif self.served:
             return  # the connection's end, not the letter's: it goes out on a fresh one
         assert self.envelope is not None
         self.known.append((self.envelope, reply.refusal()))

@@ -138,7 +138,7 @@ class Relay:
         return sock, pipelining
 
     def _greet(self, timeout: float) -> smtplib.SMTP:
-        name = _own_name()
+        name = socket.gethostname()  # smtplib's own way asks the DNS, which can take seconds
         if self.security == "tls":
             smtp: smtplib.SMTP = smtplib.SMTP_SSL(
                 self.host, self.port, local_hostname=name, timeout=timeout, context=self._context()
@@ -146,6 +146,8 @@ class Relay:
         else:
             smtp = smtplib.SMTP(self.host, self.port, local_hostname=name, timeout=timeout)
         try:
+            if "." not in name or not name.isascii():
+                smtp.local_hostname = _literal(smtp)
             if self.security == "starttls":
                 smtp.starttls(context=self._context())
             smtp.ehlo_or_helo_if_needed()
@@ -162,10 +164,11 @@ class Relay:
         return context
 
 
-def _own_name() -> str:
-    """What to say in EHLO: smtplib's own way asks the DNS, which can take seconds."""
-    name = socket.gethostname()
-    return name if "." in name and name.isascii() else "[127.0.0.1]"
+def _literal(smtp: smtplib.SMTP) -> str:
+    """This end's address, as EHLO wants it where there is no name (RFC 5321 section 4.1.3)."""
+    assert smtp.sock is not None
+    address = ipaddress.ip_address(smtp.sock.getsockname()[0].partition("%")[0])
+    return f"[{address}]" if address.version == 4 else f"[IPv6:{address}]"
 
 
 def _said(error: smtplib.SMTPResponseException) -> str:

@@ -45,7 +45,7 @@ class SmtpTransport:
         self._rest_until = 0.0
         self._rest = 0.0
         self._troubled_at = 0.0
-        self._trouble: UnreachableError | None = None
+        self._trouble = Deferred("no connection is left")
         self._wary_until = 0.0
 
     def __repr__(self) -> str:
@@ -54,8 +54,9 @@ class SmtpTransport:
     def deliver(self, letters: Iterable[Letter]) -> Iterator[tuple[Letter, Outcome]]:
         """Deliver letters as they are pulled; see Transport.
 
-        At most `2 * lanes` letters are pulled and without outcome. To stop early, let the iterable end: closing the
-        generator leaves outcomes that were still to come in `unreported`.
+        Letters are pulled one ahead, so at most `2 * lanes` are without outcome, and an iterable that waits holds up
+        the letter before. To stop early, let the iterable end; closing the generator waits a second for what is in
+        flight, and leaves the outcomes that were still to come in `unreported`.
         """
         if self._busy:
             raise RuntimeError("this transport is delivering already; use another one")
@@ -83,7 +84,7 @@ class SmtpTransport:
             raise run.error
 
     def close(self) -> None:
-        """Say QUIT on every kept connection and close it."""
+        """Say QUIT on every kept connection and close it; a delivery under way must be closed before."""
         for lane in self._pool:
             self._forget(lane)
             lane.quit()
@@ -106,7 +107,7 @@ class SmtpTransport:
         """Defer the first letter that no connection is left for; False when there is none."""
         ticket = run.take()
         if ticket is not None:
-            run.known.append((ticket, Deferred(str(self._trouble or "no connection is left"))))
+            run.known.append((ticket, self._trouble))
         return bool(run.known)
 
     def _drive(self, run: _Run, lane: Lane, ticket: Ticket | None) -> None:
@@ -134,38 +135,37 @@ class SmtpTransport:
         ticket = run.take()
         if ticket is None:
             return False
-        try:
-            if resting and self._trouble is not None:
-                raise self._trouble
-            lane = self._connect()
-        except UnreachableError as error:
+        lane = None if resting else self._connect()
+        if lane is None:
             if self._pool:
                 run.put_back([ticket])
             else:
-                run.known.append((ticket, Deferred(str(error), error.code)))
+                run.known.append((ticket, self._trouble))
             return False
         self._pool.append(lane)
         self._selector.register(lane.sock, selectors.EVENT_READ, lane)
         self._drive(run, lane, ticket)
         return True
 
-    def _connect(self) -> Lane:
+    def _connect(self) -> Lane | None:
+        """Open a connection; None, and a rest for the server, when that fails."""
         for pause in (*_AT_ONCE, None):
             try:
                 return Lane(*self._relay.connect(self._timeout))
             except UnreachableError as error:
                 if pause is None or not error.again or self._pool or self._rest:
-                    self._be_patient(error)
-                    raise
+                    self._be_patient(str(error), error.code)
+                    return None
                 time.sleep(pause)
-        raise AssertionError("unreachable")
+        return None
 
-    def _be_patient(self, trouble: UnreachableError) -> None:
-        self._trouble = trouble
+    def _be_patient(self, reason: str, code: int | None) -> None:
+        """Leave the server alone for a while, longer each time until a connection proves of use."""
+        self._trouble = Deferred(reason, code)
         self._troubled_at = time.monotonic()
         self._rest = min(_LONGEST_REST, self._rest * 2 or 1.0)
         self._rest_until = self._troubled_at + self._rest
-        _log.warning("%s; leaving it alone for %g s", trouble, self._rest)
+        _log.warning("%s; leaving it alone for %g s", reason, self._rest)
 
     # What the servers say
 
@@ -173,7 +173,12 @@ class SmtpTransport:
         """Wait until a server says something or its time is up, and take it in."""
         now = time.monotonic()
         latest = min(lane.since for lane in self._pool if lane.waiting) + self._timeout
-        events = self._selector.select(max(0.0, latest - now))
+        if not self._hear(run, latest - now) or now >= latest:
+            self._time_out(run)
+
+    def _hear(self, run: _Run, seconds: float) -> bool:
+        """Take in what servers say within that time; False when none says anything."""
+        events = self._selector.select(max(0.0, seconds))
         for key, _ in events:
             lane: Lane = key.data
             try:
@@ -184,8 +189,7 @@ class SmtpTransport:
             else:
                 if lane.known:
                     self._collect(run, lane)
-        if now >= latest or not events:
-            self._time_out(run)
+        return bool(events)
 
     def _collect(self, run: _Run, lane: Lane) -> None:
         if self._rest and lane.opened > self._troubled_at and lane.served:
@@ -200,7 +204,7 @@ class SmtpTransport:
         for lane in late:
             self._end(run, lane, reason)
         if late:
-            self._be_patient(UnreachableError(reason))
+            self._be_patient(reason, None)
 
     def _end(self, run: _Run, lane: Lane, reason: str) -> None:
         """Settle a lost connection: letters whose content never left go on a fresh one, if this one had worked."""
@@ -210,6 +214,8 @@ class SmtpTransport:
             self._wary_until = time.monotonic() + _WARY
         left = lane.end(reason)
         self._collect(run, lane)
+        if lane.dismissed and not lane.served:
+            self._be_patient(reason, 421)
         for ticket in left:
             ticket.tries += 1
             if not lane.served or ticket.tries >= _TRIES:
@@ -240,15 +246,7 @@ class SmtpTransport:
         """Finish what is in flight when the caller walks away; an idle lane is kept, any other closed."""
         deadline = time.monotonic() + _GOODBYE
         while any(lane.content for lane in self._pool) and (left := deadline - time.monotonic()) > 0:
-            for key, _ in self._selector.select(left):
-                lane: Lane = key.data
-                try:
-                    lane.exchange()
-                    self._watch(lane)
-                except LostError as lost:
-                    self._end(run, lane, str(lost))
-                else:
-                    self._collect(run, lane)
+            self._hear(run, left)
         for lane in [*self._pool]:
             if not lane.idle:
                 self._end(run, lane, "the delivery was stopped")

@@ -217,6 +217,34 @@ def test_a_goodbye_after_the_dot_defers_the_letter(pipelining: bool) -> None:
     assert names(outcomes) == ["Accepted", "Deferred", "Accepted"]
 
 
+def test_a_server_that_says_goodbye_at_once_is_left_alone_for_a_while() -> None:
+    with SmtpServer({"mail": b"421 4.7.0 slow down"}) as server:
+        outcomes = deliver(server, letters(30))
+    assert names(outcomes) == ["Deferred"] * 30
+    assert outcomes[1] == Deferred("421 4.7.0 slow down", 421)
+    assert "421 4.7.0 slow down" in str(outcomes[30])
+    assert server.connections == 1
+
+
+def test_after_a_letter_left_unknown_no_envelope_rides_behind_a_content_for_a_while() -> None:
+    # Given a server that closes its connection on whatever comes behind a content, which can cost us its reply
+    with SmtpServer({"content": [None, KEEP_AND_DROP]}) as server:
+        outcomes = deliver(server, letters(6))
+    # I expect that letter to be the only one in doubt
+    assert names(outcomes) == ["Accepted", "Unknown", *["Accepted"] * 4]
+    assert server.behind_content == [b"MAIL", b"MAIL", b"", b"", b"", b""]
+
+
+def test_a_refusal_proves_a_connection_as_well_as_an_acceptance() -> None:
+    # Given a kept connection on which one letter was refused, and which the server then closed
+    with SmtpServer({"rcpt": [NO_SUCH_USER]}) as server, closing(SmtpTransport(server.url)) as transport:
+        list(transport.deliver(letters(1)))
+        server.drop_connections()
+        # When another letter goes out, I expect it to cost nothing
+        ((_, outcome),) = transport.deliver(letters(1))
+    assert isinstance(outcome, Accepted)
+
+
 def test_a_connection_that_the_server_closed_while_idle_is_replaced(pipelining: bool) -> None:
     with SmtpServer(pipelining=pipelining) as server:
         transport = SmtpTransport(server.url, lanes=2)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from threading import Lock
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lifecycle.mail.receiver import Mail
@@ -57,6 +57,12 @@ def number_of(mail: Mail) -> int:
     return int(mail.recipients[0].removeprefix("c").partition("@")[0])
 
 
+@pytest.fixture(autouse=True)
+def _no_rest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the transport try again at once, or one goodbye would end an example."""
+    monkeypatch.setattr("lifecycle.mail.smtp._LONGEST_REST", 0.0)
+
+
 @pytest.fixture(scope="module")
 def server() -> Iterator[SmtpServer]:
     with SmtpServer() as running:
@@ -65,7 +71,7 @@ def server() -> Iterator[SmtpServer]:
 
 @pytest.mark.parametrize("lanes", [1, 4])
 @pytest.mark.parametrize("pipelining", [True, False], ids=["pipelined", "plain"])
-@settings(max_examples=250)
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(script=SCRIPTS, contents=st.lists(CONTENTS, max_size=25), lone_dots=st.booleans())
 def test_one_true_outcome_per_letter_whatever_the_server_does(
     server: SmtpServer,
