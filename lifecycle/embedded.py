@@ -73,6 +73,16 @@ def start(home: Path) -> EmbeddedServer:
     return share((home / "valkey").absolute(), running=_running, begin=_begin)
 
 
+@contextmanager
+def queue(redis_url: str | None, home: Path) -> Iterator[str]:
+    """The URL of the queue for the length of a block: the one that is set, or a share in the server of `home`."""
+    if redis_url is not None:
+        yield redis_url
+        return
+    with start(home) as server:
+        yield server.url
+
+
 def share(directory: Path, *, running: Callable[[Path], str | None], begin: Callable[[Path], str]) -> EmbeddedServer:
     """Take a share in the server of `directory`: `running` finds its URL, otherwise `begin` starts it and a watcher."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
