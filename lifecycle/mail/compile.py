@@ -5,14 +5,15 @@ Steps: expand includes; check Jinja; mask its tokens; check the structure; MJML;
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, TemplateSyntaxError, nodes
+from jinja2 import TemplateSyntaxError, nodes
 
 from lifecycle.errors import TemplateError
 from lifecycle.mail.compiled import CompiledEmail
@@ -68,38 +69,43 @@ def _original(token: Token) -> str:
 
 
 def _variables(source: Source, environment: Sandbox) -> dict[str, int]:
-    try:
-        tree = environment.parse(source.mjml)
-        environment.compile(tree, raw=True)
-    except TemplateSyntaxError as error:
-        raise TemplateError(source.where(error.lineno), *_explain(error, environment)) from error
-    return variables_read(tree)
+    return variables_read(_parse(source.mjml, environment, source.where))
 
 
 def _text_variables(source: Source) -> dict[str, int]:
-    environment = text_environment()
-    try:
-        tree = environment.parse(source.text or "")
-        environment.compile(tree, raw=True)
-    except TemplateSyntaxError as error:
-        where = f"{source.path.with_suffix('.txt')}:{error.lineno}"
-        raise TemplateError(where, *_explain(error, environment)) from error
+    def where(line: int) -> str:
+        return f"{source.path.with_suffix('.txt')}:{line}"
+
+    tree = _parse(source.text or "", text_environment(), where)
     for found in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
-        raise TemplateError(
-            f"{source.path.with_suffix('.txt')}:{found.lineno}", "a text part cannot include", "write it out"
-        )
+        raise TemplateError(where(found.lineno), "a text part cannot include", "write it out")
     return variables_read(tree)
 
 
-def _explain(error: TemplateSyntaxError, environment: Environment) -> tuple[str, str]:
-    message = (error.message or str(error)).rstrip(".")
-    if named := re.match(r"No (filter|test) named '(.*?)'", message):
-        import difflib
+def _parse(text: str, environment: Sandbox, where: Callable[[int], str]) -> nodes.Template:
+    try:
+        tree = environment.parse(text)
+        # Jinja itself puts off an unknown filter inside an `if` until it runs.
+        for call in tree.find_all(nodes.Filter):
+            _check_known("filter", call, environment.filters, where)
+        for test in tree.find_all(nodes.Test):
+            _check_known("test", test, environment.tests, where)
+        environment.compile(tree, raw=True)
+    except TemplateSyntaxError as error:
+        message = (error.message or str(error)).rstrip(".")
+        raise TemplateError(where(error.lineno), f"Jinja: {message}", "mend the {{ … }} or {% … %} there") from error
+    return tree
 
-        known = environment.filters if named[1] == "filter" else environment.tests
-        close = difflib.get_close_matches(named[2], [name for name in known if name.isalpha()], 1)
-        return f"unknown {named[1]} {named[2]!r}", f"did you mean {close[0]!r}?" if close else "see docs/journeys.md"
-    return f"Jinja: {message}", "mend the {{ … }} or {% … %} there"
+
+def _check_known(
+    kind: str, call: nodes.Filter | nodes.Test, known: Mapping[str, object], where: Callable[[int], str]
+) -> None:
+    if call.name in known:
+        return
+    words = sorted(filter(str.isalpha, known))
+    close = difflib.get_close_matches(call.name, words, 1)
+    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(words)}"
+    raise TemplateError(where(call.lineno), f"unknown {kind} {call.name!r}", hint)
 
 
 # MJML and premailer, imported where they are used: rendering from the cache must not load them

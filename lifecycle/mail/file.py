@@ -6,11 +6,12 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome
 
-_UNSAFE = re.compile(r"[^A-Za-z0-9._-]+")
+_UNSAFE = re.compile(r"[^A-Za-z0-9._@-]+")
 
 
 class FileTransport:
@@ -37,7 +38,8 @@ class FileTransport:
             unfinished.write_bytes(letter.data)
             unfinished.replace(path)
         except OSError as error:
-            unfinished.unlink(missing_ok=True)
+            with suppress(OSError):
+                unfinished.unlink()
             return Deferred(f"cannot write {path}: {error.strerror or error}")
         return Accepted(f"written to {path.name}")
 

@@ -13,7 +13,7 @@ _WITHOUT_CENTS = frozenset({"JPY", "KRW", "IDR", "VND", "CLP"})
 _SAFE_SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "cid"})
 # What browsers drop before they read the scheme (WHATWG URL, "remove all ASCII tab or newline").
 _IGNORED_IN_SCHEME = re.compile(r"[\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-_SCHEME = re.compile(r"([^/?#]*?)(?::|&#58;|&#x3a;|&colon;)", re.IGNORECASE)
+_SCHEME = re.compile(r"([^/?#]*?):")
 
 
 def default(value: object, fallback: object = "", boolean: bool = False) -> object:

@@ -100,6 +100,6 @@ def _tokens(source: str, environment: Environment) -> list[tuple[int, str, str]]
                 keyword = value
             if kind == f"{inside}_end":
                 if inside != "comment":
-                    pieces.append((start, keyword, text))
+                    pieces.append((start, keyword, text.rstrip()))  # `-%}` comes with the space it eats
                 inside = ""
     return pieces

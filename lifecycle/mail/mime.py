@@ -188,10 +188,12 @@ def _extra_header(name: str, value: str) -> bytes:
     return b"".join((name.encode("ascii"), b": ", _unstructured(name, value), b"\r\n"))
 
 
+def _lf(body: bytes) -> bytes:
+    return body.replace(b"\r\n", b"\n").replace(b"\r", b"\n") if b"\r" in body else body
+
+
 def _crlf(body: bytes) -> bytes:
-    if b"\r" in body:
-        body = body.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    return body.replace(b"\n", b"\r\n")
+    return _lf(body).replace(b"\n", b"\r\n")
 
 
 def _fits_7bit(body: bytes) -> bool:
@@ -220,11 +222,12 @@ def _text_part(text: str) -> bytes:
 
 def _encoded(content: str) -> bytes:
     """Return Content-Transfer-Encoding and body; base64 where quoted-printable would be the longer one."""
-    body = _crlf(content.encode("utf-8", "replace"))
+    body = _lf(content.encode("utf-8", "replace"))
     if (len(body) - len(content)) * 4 > len(body):
+        body = _crlf(body)
         lines = [binascii.b2a_base64(body[at : at + 57], newline=False) for at in range(0, len(body), 57)]
         return b"Content-Transfer-Encoding: base64\r\n\r\n" + b"\r\n".join(lines)
-    return b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + binascii.b2a_qp(body, istext=True)
+    return b"Content-Transfer-Encoding: quoted-printable\r\n\r\n" + _crlf(binascii.b2a_qp(body, istext=True))
 
 
 def _boundary(message_id: str, text_part: bytes, html_part: bytes) -> bytes:

@@ -258,8 +258,8 @@ class _Walk(HTMLParser):
             first, begun_in = self._open[-1]
             if begun_in is not parent:
                 raise self._error(
-                    f"{token.source} stands in <{parent.tag if parent else ''}>, but {first.source} on line "
-                    f"{first.line} in <{begun_in.tag if begun_in else ''}>",
+                    f"{token.source} stands in <{parent.tag if parent else ''}>, but {first.source} of "
+                    f"{self._source.where(first.line)} in <{begun_in.tag if begun_in else ''}>",
                     "begin and end a statement inside the same tag",
                     token.line,
                 )

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
 from hashlib import blake2b
@@ -175,7 +176,8 @@ def _write_cached(path: Path, email: CompiledEmail) -> None:
         unfinished.replace(path)
     except OSError:
         # A cache that cannot be written costs time at the next start and nothing else.
-        unfinished.unlink(missing_ok=True)
+        with suppress(OSError):
+            unfinished.unlink()
 
 
 def _checksum(payload: bytes) -> bytes:

@@ -79,6 +79,8 @@ class _Reader(HTMLParser):
             self._end_block()
         if tag in ("ul", "ol") and self._lists:
             self._lists.pop()
+            if not self._lists:
+                self._gap()
         if tag in ("li", "tr"):
             data_row = tag == "tr" and bool(self._cells) and self._cells[-1]
             self._end_block("\n" if tag == "li" or data_row else "\n\n")

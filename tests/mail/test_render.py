@@ -1,0 +1,293 @@
+"""One email for one customer: hostile data, missing data, and the cache."""
+
+from __future__ import annotations
+
+import html
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lifecycle.errors import RenderError
+from lifecycle.mail import compile as compiler
+from lifecycle.mail.render import Rendered, Renderer
+from tests.mail.sources import column, text, write
+
+BODY = text(
+    '<p title="{{ customer.first_name }}">Hello {{ customer.first_name }}</p>'
+    "<a href=\"{{ customer.website }}\">site</a> <a href='{{ customer.website }}'>again</a>"
+) + column('<mj-button href="{{ customer.website }}">Go</mj-button><mj-image src="{{ customer.website }}" alt="" />')
+
+
+@pytest.fixture(name="hello")
+def _hello(tmp_path: Path) -> Renderer:
+    write(tmp_path, BODY, title="For {{ customer.first_name }}", preview="Hi {{ customer.first_name }}")
+    return Renderer(tmp_path)
+
+
+def render(renderer: Renderer, first_name: object, website: object = "https://x.example") -> Rendered:
+    return renderer.render("hello", {"customer": {"first_name": first_name, "website": website}})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "{{ 7*7 }}",
+        "{% for x in y %}",
+        "<script>alert(1)</script>",
+        "\" onload='alert(1)",
+        "مرحبا بالعالم",
+        "👩‍👩‍👧‍👦 🇮🇩",
+        "x" * 10_000,
+        "&amp; &#60;b&#62;",
+        "jqx0z jqx1z",
+        "O'Brien & Sons",
+    ],
+)
+def test_data_is_printed_as_it_is_and_never_understood(hello: Renderer, name: str) -> None:
+    rendered = render(hello, name)
+
+    assert f'<p title="{html.escape(name).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")}">' in rendered.html
+    assert f"Hello {name}" in " ".join(rendered.text.split())
+    assert rendered.subject == f"For {name}"
+    assert rendered.preheader == f"Hi {name}"
+    assert "49" not in rendered.subject
+    assert "<script" not in rendered.html
+
+
+@given(st.text())
+def test_a_subject_is_one_line_of_printable_text_whatever_the_name(name: str) -> None:
+    subject = render(_shared(), name).subject
+
+    assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202e\ud800-\udfff]", subject)
+    assert subject.startswith("For")
+    subject.encode()
+
+
+@given(st.text())
+def test_no_part_holds_a_character_that_no_mail_may_hold(name: str) -> None:
+    rendered = render(_shared(), name)
+
+    for part in (rendered.html, rendered.text):
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", part)
+
+
+_SHARED: list[Renderer] = []
+
+
+def _shared() -> Renderer:
+    if not _SHARED:
+        import tempfile
+
+        folder = Path(tempfile.mkdtemp())
+        write(folder, BODY, title="For {{ customer.first_name }}", preview="Hi {{ customer.first_name }}")
+        _SHARED.append(Renderer(folder))
+    return _SHARED[0]
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)",
+        "JaVaScRiPt:alert(1)",
+        " javascript:alert(1)",
+        "java\nscript:alert(1)",
+        "java\tscript:alert(1)",
+        "\x01javascript:alert(1)",
+        "\u200bjavascript:alert(1)",
+        "data:text/html,<script>alert(1)</script>",
+        "vbscript:x",
+        "file:///etc/passwd",
+        "blob:https://x.example/1",
+    ],
+)
+def test_a_url_from_data_cannot_run_code(hello: Renderer, url: str) -> None:
+    rendered = render(hello, "Siti", url)
+
+    urls = [match[1] or match[2] for match in re.finditer(r"""(?:href|src)=(?:"([^"]*)"|'([^']*)')""", rendered.html)]
+    assert urls.count("#") == 4
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://x.example/?a=1&b=2",
+        "http://x.example",
+        "mailto:a@b.example",
+        "tel:+1",
+        "/a:b",
+        "#a",
+        "?a:b",
+        "",
+        "javascript&#58;x",
+    ],
+)
+def test_a_harmless_url_from_data_stays(hello: Renderer, url: str) -> None:
+    assert f'href="{html.escape(url)}"' in render(hello, "Siti", url).html
+
+
+def test_a_scheme_cannot_be_put_together_from_parts(tmp_path: Path) -> None:
+    links = ("{{ a }}{{ b }}", "{% if a %}{{ a }}{% endif %}{{ b }}", " {{ a }}:{{ b }}", "java{{ c }}", "{{ a ~ b }}")
+    write(tmp_path, text("".join(f'<a href="{link}">x</a>' for link in links)))
+
+    rendered = Renderer(tmp_path).render("hello", {"a": "javascript", "b": ":alert(1)", "c": "script:alert(1)"})
+
+    assert re.findall(r'href="([^"]*)"', rendered.html) == ["#"] * len(links)
+
+
+def test_a_missing_variable_is_named_with_its_template_and_place(hello: Renderer, tmp_path: Path) -> None:
+    with pytest.raises(RenderError) as caught:
+        hello.render("hello", {"customer": {"website": "x"}})
+
+    assert caught.value.template == "hello"
+    assert "customer.first_name is missing" in caught.value.message
+    assert f"{tmp_path / 'hello.mjml'}:3" in caught.value.message
+    assert 'customer.first_name | default("…")' in caught.value.message
+
+
+def test_a_missing_root_is_named(hello: Renderer) -> None:
+    with pytest.raises(RenderError, match=r"customer\.\w+ is missing"):
+        hello.render("hello", {})
+
+
+def test_a_value_of_none_is_missing_in_print_and_false_in_conditions(hello: Renderer, tmp_path: Path) -> None:
+    with pytest.raises(RenderError, match=r"customer\.first_name is missing"):
+        render(hello, None)
+
+    body = '{% if customer.first_name %}A{% else %}B{% endif %}{{ customer.first_name | default("you") }}'
+    write(tmp_path, text(f"{body} {{{{ customer.first_name is none }}}} {{{{ customer.last_name | default('-') }}}}"))
+    rendered = Renderer(tmp_path).render("hello", {"customer": {"first_name": None}})
+    assert "Byou True -" in rendered.html
+
+
+@pytest.mark.parametrize("name", ["items", "keys", "values", "get", "update"])
+def test_a_property_named_like_a_method_of_dict_is_the_property(tmp_path: Path, name: str) -> None:
+    write(tmp_path, text(f"[{{{{ event.{name} }}}}]"))
+
+    assert "[7]" in Renderer(tmp_path).render("hello", {"event": {name: 7}}).html
+    with pytest.raises(RenderError, match=rf"event\.{name} is missing"):
+        Renderer(tmp_path).render("hello", {"event": {}})
+
+
+@pytest.mark.parametrize(
+    ("expression", "reason"),
+    [
+        ("{{ 1 / zero }}", "ZeroDivisionError"),
+        ("{{ word | money }}", "money expects a number"),
+        ("{{ word | date }}", "date expects a date like 1997-03-20"),
+        ("{{ word.__class__.__mro__ }}", "__class__|unsafe|missing"),
+        ("{{ items.append(1) }}", "SecurityError|not safely callable"),
+        ("{{ range(10 ** 9) | list }}", "OverflowError|range"),
+        ("{{ nested }}", "nested too deeply"),
+        ("{{ word + zero }}", "TypeError"),
+        ("{{ 'x' * 2000000 }}", "larger than"),
+    ],
+)
+def test_whatever_fails_while_rendering_is_a_render_error(tmp_path: Path, expression: str, reason: str) -> None:
+    write(tmp_path, text(expression))
+    nested: list[object] = []
+    for _ in range(100_000):
+        nested = [nested]
+
+    with pytest.raises(RenderError, match=reason) as caught:
+        Renderer(tmp_path).render("hello", {"zero": 0, "word": "kopi", "items": [], "nested": nested})
+    assert caught.value.template == "hello"
+    while nested:  # taken apart by hand: the interpreter would recurse as deeply to free it
+        nested = nested.pop()  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("expression", "printed"),
+    [
+        ("{{ 29.325 | money }}", "$29.33"),
+        ("{{ '1234567.5' | money }}", "$1,234,567.50"),
+        ("{{ -5 | money('EUR') }}", "-€5.00"),
+        ("{{ 125000 | money('IDR') }}", "Rp 125,000"),
+        ("{{ 3 | money('CHF') }}", "CHF 3.00"),
+        ("{{ '1997-03-20' | date }}", "20 March 1997"),
+        ("{{ '1997-03-20T09:00:00Z' | date('%d.%m.%y') }}", "20.03.97"),
+        ("{{ '  ' | default('you') }}", "you"),
+        ("{{ 0 | default('none', true) }}", "none"),
+        ("{{ 0 | default('none') }}", "0"),
+        ("{{ 'a b&c' | urlencode }}", "a%20b%26c"),
+    ],
+)
+def test_the_filters_print_for_people(tmp_path: Path, expression: str, printed: str) -> None:
+    write(tmp_path, text(f"[{expression}]"))
+
+    assert f"[{printed}]" in Renderer(tmp_path).render("hello", {}).html
+
+
+def test_names_lists_emails_and_no_partials(tmp_path: Path) -> None:
+    for path in ("b/two.mjml", "a.mjml", "partials/head.mjml", "b/partials/x.mjml", "b/two.txt"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("")
+
+    assert Renderer(tmp_path).names() == ["a", "b/two"]
+
+
+def _refuse(*_: object) -> None:
+    raise AssertionError("compiled again")
+
+
+def test_what_was_compiled_once_is_taken_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write(tmp_path, BODY)
+    first = Renderer(tmp_path, tmp_path / "cache").compiled("hello")
+
+    monkeypatch.setattr(compiler, "compile_email", _refuse)
+
+    assert Renderer(tmp_path, tmp_path / "cache").compiled("hello") == first
+
+
+@pytest.mark.parametrize("change", ["source", "partial", "text"])
+def test_a_change_of_any_source_passes_the_cache_by(tmp_path: Path, change: str) -> None:
+    (tmp_path / "partials").mkdir()
+    (tmp_path / "partials/foot.mjml").write_text(text("Old foot"))
+    (tmp_path / "hello.txt").write_text("Old text\n")
+    write(tmp_path, text("Old body") + '<mj-include path="partials/foot" />')
+    Renderer(tmp_path, tmp_path / "cache").compiled("hello")
+
+    path = {"source": "hello.mjml", "partial": "partials/foot.mjml", "text": "hello.txt"}[change]
+    (tmp_path / path).write_text((tmp_path / path).read_text().replace("Old", "New"))
+
+    email = Renderer(tmp_path, tmp_path / "cache").compiled("hello")
+    assert "New" in email.html + email.text
+
+
+@pytest.mark.parametrize("damage", [b"", b"{}", b"\x00\xff" * 100, None])
+def test_a_damaged_cache_file_is_ignored_and_replaced(tmp_path: Path, damage: bytes | None) -> None:
+    write(tmp_path, BODY)
+    first = Renderer(tmp_path, tmp_path / "cache").compiled("hello")
+    [path] = (tmp_path / "cache").iterdir()
+    good = path.read_bytes()
+    path.write_bytes(good[:-10] if damage is None else damage)
+
+    assert Renderer(tmp_path, tmp_path / "cache").compiled("hello") == first
+    assert path.read_bytes() == good
+
+
+def test_a_cache_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
+    write(tmp_path, BODY)
+    (tmp_path / "cache").write_text("a file where the folder should be")
+
+    assert Renderer(tmp_path, tmp_path / "cache").compiled("hello").subject == "A subject"
+
+
+def test_rendering_from_the_cache_loads_no_compiler(tmp_path: Path) -> None:
+    write(tmp_path, text("Hello"))
+    Renderer(tmp_path, tmp_path / "cache").compiled("hello")
+    program = f"""
+import sys
+from pathlib import Path
+from lifecycle.mail.render import Renderer
+print(Renderer(Path({str(tmp_path)!r}), Path({str(tmp_path / "cache")!r})).render("hello", {{}}).subject)
+print([name for name in ("mjml", "premailer", "lxml", "bs4", "cssutils") if name in sys.modules])
+"""
+
+    output = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout
+
+    assert output.splitlines() == ["A subject", "[]"]
