@@ -34,12 +34,11 @@ def check_parked(project: Project, parked: Iterable[tuple[str, str, int]]) -> li
         journey = project.journeys.get(name)
         if journey is None:
             message = f"{people} in journey {name!r}, which no file has any more"
-            hint = nearest(name, project.journeys) or "bring the journey back until they are through"
-            problems.append(Problem("journey_removed", project.policy.defined_at, message, hint))
+            hint = nearest(name, project.journeys, "bring the journey back until they are through")
+            problems.append(Problem("journey_removed", str(Path(project.policy.defined_at).parent), message, hint))
         elif journey.place(step) is None:
             message = f"{people} at step {step!r} of journey {name!r}, which is not in the file any more"
-            close = nearest(step, journey.places)
-            hint = (f"{close} then " if close else "") + f"write was={step!r} in the step where they shall go on"
+            hint = f"write was={step!r} in the step where they shall go on"
             problems.append(Problem("step_removed", journey.defined_at, message, hint))
     return sorted(problems, key=by_line)
 
@@ -49,5 +48,5 @@ def _check_caps(project: Project) -> Iterator[Problem]:
     for cap in project.policy.caps:
         if cap.topic is not None and cap.topic not in topics:
             message = f"the cap {cap.name!r} never counts: no journey has the topic {cap.topic!r}"
-            hint = nearest(cap.topic, topics) or "mend its topic=, or drop the cap"
+            hint = nearest(cap.topic, topics, "mend its topic=, or drop the cap")
             yield Problem("unknown_topic", project.policy.defined_at, message, hint)

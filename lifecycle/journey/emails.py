@@ -29,7 +29,7 @@ def check_emails(journey: Journey, vocabulary: Vocabulary, renderer: Renderer) -
         if not isinstance(step, Send):
             continue
         if step.template not in names:
-            hint = nearest(step.template, names) or f"write {step.template}.mjml in the templates folder"
+            hint = nearest(step.template, names, f"write {step.template}.mjml in the templates folder")
             yield Problem("missing_template", step.defined_at, f"there is no email {step.template!r}", hint)
             continue
         try:
@@ -53,10 +53,10 @@ def _check_variables(email: CompiledEmail, journey: Journey, vocabulary: Vocabul
             hint = "use customer.… instead, or enter by on()"
         elif group not in provided:
             message = f"{email.name!r} prints {variable}, which nobody provides"
-            hint = nearest(group, provided) or f"mend it, or make it: {{% set {group} = … %}}"
+            hint = nearest(group, provided, f"mend it, or make it: {{% set {group} = … %}}")
         elif name and (known := provided[group]) is not None and name not in known:
             message = f"{email.name!r} prints {variable}, which neither the vocabulary nor journey {journey.name!r} has"
-            hint = nearest(name, known) or "declare it in vocabulary.py"
+            hint = nearest(name, known, "declare it in vocabulary.py")
         else:
             continue
         yield Problem("unknown_variable", email.places.get(variable, email.name), message, hint)

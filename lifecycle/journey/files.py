@@ -33,7 +33,15 @@ def run_files(files: Sequence[Path]) -> tuple[dict[str, ModuleType], list[Proble
                 modules[file.stem] = importlib.import_module(f"{package}.{file.stem}")
             except Exception as error:  # noqa: BLE001 - whatever a file raises is a problem of that file
                 problems.append(raised(error, file))
-    return modules, problems
+    return modules, _one_a_line(problems)
+
+
+def _one_a_line(problems: Sequence[Problem]) -> list[Problem]:
+    """Without what follows from a problem of the same line, told before."""
+    by_line: dict[str, Problem] = {}
+    for problem in problems:
+        by_line.setdefault(problem.where, problem)
+    return list(by_line.values())
 
 
 class _Source(SourceFileLoader):

@@ -67,7 +67,7 @@ def raised(error: Exception, file: Path) -> Problem:
         case ImportError():
             return _unknown_import(where, error, file)
         case NameError(name=str(name)):
-            return Problem("unknown_name", where, f"the name {name!r} is unknown", _import_hint(name))
+            return Problem("unknown_name", where, f"the name {name!r} is unknown", _where_from(name))
         case TypeError():
             hint = "look the word up in docs/journeys.md and mend its arguments"
             return Problem("arguments", where, str(error).replace(".__init__()", ""), hint)
@@ -86,10 +86,9 @@ def _where(error: Exception, file: Path) -> str:
 
 def _unknown_word(where: str, owner: type, name: str) -> Problem:
     known = [word for word in vars(owner) if not word.startswith("_")]
+    hint = nearest(name, known, f"declare it in `class {owner.__name__}` in vocabulary.py")
     if issubclass(owner, Event):
-        hint = nearest(name, known) or f"declare it in `class {owner.__name__}` in vocabulary.py"
         return Problem("unknown_property", where, f"{owner.event_name} has no property {name!r}", hint)
-    hint = nearest(name, known) or f"declare it in `class {owner.__name__}` in vocabulary.py"
     return Problem("unknown_attribute", where, f"{owner.__name__} has no attribute {name!r}", hint)
 
 
@@ -98,15 +97,15 @@ def _unknown_import(where: str, error: ImportError, file: Path) -> Problem:
     found = re.match(r"cannot import name '(\w+)'", str(error))
     if not found:
         module = (error.name or "").rpartition(".")[2]
-        hint = nearest(module, [sibling.stem for sibling in file.parent.glob("*.py")])
-        return Problem("import", where, f"there is no module {module!r}", hint or "make the file, or mend the name")
+        hint = nearest(module, [sibling.stem for sibling in file.parent.glob("*.py")], "make the file")
+        return Problem("import", where, f"there is no module {module!r}", hint)
     name, module = found[1], (error.name or "").rpartition(".")[2]
     if module == "lifecycle":
-        hint = nearest(name, lifecycle.__all__) or "docs/journeys.md lists the words"
+        hint = nearest(name, lifecycle.__all__, "docs/journeys.md lists the words")
         return Problem("unknown_name", where, f"the language has no word {name!r}", hint)
     known = _names_in(file.parent / f"{module}.py")
     code = "unknown_event" if module == "vocabulary" else "unknown_name"
-    hint = nearest(name, known) or f"declare it in {module}.py"
+    hint = nearest(name, known, f"declare it in {module}.py")
     return Problem(code, where, f"{module}.py declares no {name!r}", hint)
 
 
@@ -119,7 +118,7 @@ def _names_in(file: Path) -> list[str]:
     return names
 
 
-def _import_hint(name: str) -> str:
+def _where_from(name: str) -> str:
     if name in lifecycle.__all__:
         return f"import it: from lifecycle import {name}"
-    return nearest(name, lifecycle.__all__) or f"import it: from .vocabulary import {name}"
+    return nearest(name, lifecycle.__all__, f"import it: from .vocabulary import {name}")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import typing
 from pathlib import Path
 
-_PACKAGE = str(Path(__file__).resolve().parent.parent)
-_GENERATED = "<"  # dataclass' own __init__ lives in "<string>"
+_NOT_THEIRS = (
+    f"{Path(__file__).resolve().parent.parent}{os.sep}",  # this package
+    typing.__file__,  # Attribute[str]() is called from there
+    "<",  # the __init__ of dataclasses lives in "<string>"
+)
 
 
 def here() -> str:
     """The "file:line" of the nearest caller outside this package, relative to the working directory if below it."""
     frame = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename.startswith((_PACKAGE, _GENERATED)):
+    while frame.f_back is not None and frame.f_code.co_filename.startswith(_NOT_THEIRS):
         frame = frame.f_back
     return f"{shown(Path(frame.f_code.co_filename))}:{frame.f_lineno}"
 

@@ -234,9 +234,9 @@ class Vocabulary:
     events: Mapping[str, type[Event]] = field(default_factory=dict)
 
 
-def nearest(word: str, known: Iterable[str]) -> str:
-    """A "did you mean …?" for `word`, or nothing."""
+def nearest(word: str, known: Iterable[str], otherwise: str) -> str:
+    """The remedy for an unknown `word`: "did you mean …?" where one is close, and what to do otherwise."""
     import difflib  # only mistakes pay for it
 
     close = difflib.get_close_matches(word, list(known), 1)
-    return f"did you mean {close[0]!r}?" if close else ""
+    return f"did you mean {close[0]!r}? if not, {otherwise}" if close else otherwise

@@ -113,14 +113,14 @@ def _in(condition: Condition | None, where: str, events: frozenset[str]) -> Iter
 
 def _check_event(event: str, where: str, vocabulary: Vocabulary) -> Iterator[Problem]:
     if event not in vocabulary.events:
-        hint = nearest(event, vocabulary.events) or "declare it in vocabulary.py"
+        hint = nearest(event, vocabulary.events, "declare it in vocabulary.py")
         yield Problem("unknown_event", where, f"the vocabulary has no event {event!r}", hint)
 
 
 def _check_attribute(ref: AttributeRef, where: str, vocabulary: Vocabulary) -> Iterator[Problem]:
     word = vocabulary.attributes.get(ref.name)
     if word is None:
-        hint = nearest(ref.name, vocabulary.attributes) or "declare it in `class customer` in vocabulary.py"
+        hint = nearest(ref.name, vocabulary.attributes, "declare it in `class customer` in vocabulary.py")
         yield Problem("unknown_attribute", where, f"the vocabulary has no attribute {ref.name!r}", hint)
     elif word.ref.kind != ref.kind:
         message = f"{ref} is a {ref.kind} here and a {word.ref.kind} in the vocabulary"
@@ -132,7 +132,7 @@ def _check_property(ref: PropertyRef, use: Use, vocabulary: Vocabulary) -> Itera
     if event is None:
         yield from _check_event(ref.event, use.where, vocabulary)
     elif ref.name not in event.properties:
-        hint = nearest(ref.name, event.properties) or f"declare it in `class {event.__name__}` in vocabulary.py"
+        hint = nearest(ref.name, event.properties, f"declare it in `class {event.__name__}` in vocabulary.py")
         yield Problem("unknown_property", use.where, f"{ref.event} has no property {ref.name!r}", hint)
     elif event.properties[ref.name].ref.kind != ref.kind:
         message = f"{ref} is a {ref.kind} here and a {event.properties[ref.name].ref.kind} in the vocabulary"
