@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import lru_cache
+from hashlib import blake2b
 from typing import Any
 
 from lifecycle.journey.conditions import AttributeRef, Compare, Condition, Count, IsSet, IsTrue, OneOf, walk
@@ -147,6 +148,7 @@ class Reactions:
         self.ignored[journey, why] = self.ignored.get((journey, why), 0) + 1
 
 
+MAX_KEY = 200
 Key = tuple[str, str, str]
 """What may be entered once at a time: (journey, customer id, key)."""
 
@@ -160,7 +162,12 @@ def key_of(journey: Journey, properties: Mapping[str, Any]) -> str | None:
         return "true" if value else "false"
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
         return str(int(value))  # 7 and 7.0 are one number in JSON
-    return str(value) if isinstance(value, str | float) else None
+    if not isinstance(value, str | float):
+        return None
+    text = str(value)
+    if len(text) > MAX_KEY:  # databases index no texts of any length
+        text = f"{text[:100]}…{blake2b(text.encode(), digest_size=16).hexdigest()}"
+    return text
 
 
 def candidates(found: Listeners, facts: Iterable[Fact]) -> dict[Key, Track]:
@@ -178,13 +185,14 @@ def candidates(found: Listeners, facts: Iterable[Fact]) -> dict[Key, Track]:
 class Hearing:
     """One customer's new events, read in the order of their timestamps.
 
-    `facts`: what was known before them; `enrolled`: the enrollments that are not over; `visits`: the last one by
+    `facts`: what was known before them, but with the traits as they are after them if `traits_final`; `enrolled`: the enrollments that are not over; `visits`: the last one by
     what may be entered; `earliest`: events before it start nothing.
     """
 
     project: Project
     found: Listeners
     facts: Facts
+    traits_final: bool
     enrolled: Sequence[Enrolled]
     visits: dict[Key, Visit]
     now: datetime
@@ -204,16 +212,15 @@ class Hearing:
 
     def _learn(self, event: Fact) -> None:
         """The facts after this event."""
-        traits = event.traits
-        if traits:
+        if event.traits and not self.traits_final:
             known = dict(self.facts.traits)
-            merge(known, traits)
+            merge(known, event.traits)
             self.facts = replace(self.facts, traits=known)
         if isinstance(event, Track) and event.event in self.found.counted:
             self.facts = replace(
                 self.facts,
                 activity={**self.facts.activity, event.event: _counted(self.facts.activity.get(event.event), event)},
-                occurrences=_with_occurrence(self.facts, self.found, event),
+                occurrences=_with_occurrence(self.facts, self.found, event, self.now),
             )
 
     def _end_or_wake(self, event: Track) -> None:
@@ -310,8 +317,9 @@ def _counted(activity: Activity | None, event: Track) -> Activity:
     return Activity(activity.count + 1, min(activity.first_at, at), max(activity.last_at, at))
 
 
-def _with_occurrence(facts: Facts, found: Listeners, event: Track) -> Mapping[str, Sequence[Occurrence]]:
-    if event.event not in found.demands and event.event not in facts.occurrences:
+def _with_occurrence(facts: Facts, found: Listeners, event: Track, now: datetime) -> Mapping[str, Sequence[Occurrence]]:
+    """An event that lies ahead of `now` makes activity mislead: then occurrences are asked, so it must be there."""
+    if event.event not in found.demands and event.event not in facts.occurrences and event.timestamp <= now:
         return facts.occurrences
     known = facts.occurrences.get(event.event, ())
     return {**facts.occurrences, event.event: [*known, Occurrence(event.timestamp, event.properties)]}

@@ -21,7 +21,8 @@ def merge(known: dict[str, object], traits: Mapping[str, Any]) -> list[str]:
     faults: list[str] = []
     for name, value in traits.items():
         if value is None:
-            known.pop(name, None)
+            if name != "created_at":  # everybody has one
+                known.pop(name, None)
         elif name in RESERVED:
             try:
                 known[name] = _read(name, value)

@@ -12,10 +12,9 @@ Whoever calls acknowledges the entries afterwards and hints the enrollments in `
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal
 
 from orjson import JSONEncodeError
 from sqlalchemy import Connection
@@ -25,22 +24,14 @@ from lifecycle.core import listen
 from lifecycle.core.calendar import zone_named
 from lifecycle.core.facts import Facts
 from lifecycle.core.listen import Enrolled, Hearing, Reactions, Visit
-from lifecycle.core.profile import fold, merge
 from lifecycle.journey.project import Project
-from lifecycle.store import consents, customers, dead_letters, entering, events, listening, suppressions, tallies
-from lifecycle.store.consents import Stated
+from lifecycle.store import customers, dead_letters, entering, events, listening, tallies
 from lifecycle.store.database import Database
 from lifecycle.store.dead_letters import Letter
 from lifecycle.store.facts import load_facts
-from lifecycle.store.suppressions import Suppressed
 from lifecycle.wire import Fact, Refusal, Track, parse
 
-_CONSENT = {"subscription.granted": True, "subscription.withdrawn": False}
-_SUPPRESSION: Mapping[str, Literal["hard_bounce", "complaint"]] = {
-    "email.bounced": "hard_bounce",
-    "email.complained": "complaint",
-}
-_ERASED = "customer.erased"
+from .profiles import earliest, fold
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +120,12 @@ def _divide(
 
 def _poisonous(error: Exception) -> bool:
     """Whether it is the data's fault, and not that of the code, or of the database's state or its being away."""
-    return isinstance(error, DataError | IntegrityError | JSONEncodeError) or type(error) is StatementError
+    limit = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
+    return (
+        isinstance(error, DataError | IntegrityError | JSONEncodeError)
+        or type(error) is StatementError
+        or limit.startswith("54")  # PostgreSQL: too large for an index, too many columns, …
+    )
 
 
 def _first_line(error: Exception) -> str:
@@ -157,17 +153,19 @@ class _Batch:
         self.found = listen.listeners(project)
         self.taken = Taken()
         self.by_message: dict[str, _Reading] = {}
+        self.ignored: Mapping[tuple[str, str], int] = {}
 
     def take(self) -> Taken:
         facts = self._first_of_each()
         if facts:
-            first_seen = _earliest(facts.values())
-            customers.lock(self.connection, first_seen)
+            customers.lock(self.connection, earliest(facts.values()))
             known = self._known_before(facts.values())
             new = self._store(facts)
             if new:
-                self._fold(new)
-                self._react(new, known)
+                folded = fold(self.connection, new)
+                for message_id, faults in folded.faults.items():
+                    self.by_message[message_id].faults.extend(faults)
+                self._react(new, known, folded.anew)
         self._keep_letters()
         return self.taken
 
@@ -176,7 +174,7 @@ class _Batch:
         facts: dict[str, Fact] = {}
         for reading in self.readings:
             if isinstance(reading.fact, Refusal):
-                reading.faults.append(reading.fact.reason)
+                self._refuse(reading, reading.fact.reason)
             else:
                 message_id = reading.fact.message_id
                 if message_id not in facts:
@@ -193,122 +191,21 @@ class _Batch:
         for reading in self.readings:
             fact = reading.fact
             if isinstance(fact, Refusal):
-                self._refuse(reading)
-            elif self.by_message[fact.message_id] is reading and fact.message_id in added:
+                continue
+            if self.by_message[fact.message_id] is reading and fact.message_id in added:
                 self.taken.accepted += 1
             elif fact.digest == stored[fact.message_id]:
                 self.taken.duplicates += 1
             else:
-                reading.faults.append(f"conflicting repeat: {fact.message_id!r} was taken with other content")
-                self._refuse(reading)
+                self._refuse(reading, f"conflicting repeat: {fact.message_id!r} was taken with other content")
         return sorted(
             (fact for message_id, fact in facts.items() if message_id in added), key=lambda fact: fact.timestamp
         )
 
-    def _refuse(self, reading: _Reading) -> None:
+    def _refuse(self, reading: _Reading, reason: str) -> None:
+        reading.faults.append(reason)
         self.taken.refused += 1
         self.taken.letters.append(reading.entry.id)
-
-    def _fold(self, new: Sequence[Fact]) -> None:
-        """What the events say of the customers themselves."""
-        tracks = [fact for fact in new if isinstance(fact, Track)]
-        events.count(self.connection, tracks)
-        reserved = [track for track in tracks if track.event in _CONSENT or track.event in _SUPPRESSION]
-        erased = {track.customer_id: track.timestamp for track in reversed(tracks) if track.event == _ERASED}
-        if erased:
-            customers.erase(self.connection, erased)
-        self._fold_traits(new)
-        if reserved:
-            self._fold_consents(reserved)
-            self._suppress(reserved)
-
-    def _fold_traits(self, new: Sequence[Fact]) -> None:
-        """Newer traits go over what is known; where something older arrives, all statements are read anew."""
-        said = sorted((fact for fact in new if fact.traits), key=lambda fact: (fact.timestamp, fact.message_id))
-        late = customers.late(self.connection, _earliest(new), _earliest(said))
-        current = {fact.customer_id for fact in said} - late.keys()
-        known = customers.read(self.connection, current | late.keys()) if said or late else {}
-        identified_at: dict[str, datetime | None] = {}
-        for fact in said:
-            into = known[fact.customer_id] if fact.customer_id in current else {}
-            faults = merge(into, fact.traits)
-            if faults:
-                self.by_message[fact.message_id].faults.append("; ".join(faults) + "; the rest was taken")
-            identified_at[fact.customer_id] = fact.timestamp
-        if late:
-            self._fold_anew(late, known, identified_at)
-        if known:
-            customers.write(self.connection, known, identified_at)
-
-    def _fold_anew(
-        self,
-        late: Mapping[str, bool],
-        known: dict[str, dict[str, object]],
-        identified_at: dict[str, datetime | None],
-    ) -> None:
-        erased = [customer for customer, gone in late.items() if gone]
-        if erased:
-            events.forget(self.connection, erased)
-        first = events.first_timestamps(self.connection, late)
-        said = events.statements(self.connection, late)
-        for customer in late:
-            statements = said.get(customer)
-            known[customer] = {"created_at": first[customer], **(fold(statements.traits) if statements else {})}
-            identified_at[customer] = statements.newest if statements else None
-
-    def _fold_consents(self, tracks: Iterable[Track]) -> None:
-        stated = [one for track in tracks if track.event in _CONSENT and (one := self._stated(track))]
-        if stated:
-            consents.state(self.connection, stated)
-
-    def _stated(self, track: Track) -> Stated | None:
-        granted, topic = _CONSENT[track.event], track.properties.get("topic")
-        if not isinstance(topic, str | None):
-            fault = "the topic is no text; the event was taken, "
-            self.by_message[track.message_id].faults.append(
-                fault + ("no consent" if granted else "and consent withdrawn from all topics")
-            )
-            if granted:
-                return None
-            topic = None
-        source, version = track.properties.get("source"), track.properties.get("text_version")
-        return Stated(
-            track.customer_id,
-            topic,
-            granted,
-            None if source is None else str(source),
-            None if version is None else str(version),
-            track.timestamp,
-            track.message_id,
-        )
-
-    def _suppress(self, tracks: Iterable[Track]) -> None:
-        """Bounces and complaints name an address, or mean the customer's own."""
-        wanted = [
-            track
-            for track in tracks
-            if track.event == "email.complained"
-            or (track.event == "email.bounced" and track.properties.get("hard") is True)
-        ]
-        unnamed = {track.customer_id for track in wanted if not isinstance(track.properties.get("address"), str)}
-        known = customers.read(self.connection, unnamed) if unnamed else {}
-        suppressed = []
-        for track in wanted:
-            address = track.properties.get("address")
-            if not isinstance(address, str):
-                address = known[track.customer_id].get("email")
-            if isinstance(address, str):
-                reply = track.properties.get("reply")
-                suppressed.append(
-                    Suppressed(
-                        address, _SUPPRESSION[track.event], track.timestamp, reply if isinstance(reply, str) else None
-                    )
-                )
-            else:
-                self.by_message[track.message_id].faults.append(
-                    "it names no address and the customer has none; the event was taken, nothing suppressed"
-                )
-        suppressions.add(self.connection, suppressed)
 
     def _known_before(self, facts: Iterable[Fact]) -> dict[str, Facts]:
         """What conditions look at, before the batch: only of customers with an event for which one does."""
@@ -332,41 +229,51 @@ class _Batch:
             default_zone=self.project.policy.timezone,
         )
 
-    def _react(self, new: Sequence[Fact], known: Mapping[str, Facts]) -> None:
+    def _react(self, new: Sequence[Fact], known: Mapping[str, Facts], anew: Mapping[str, dict[str, object]]) -> None:
         """What the events mean to journeys."""
         found = self.found
-        candidates = listen.candidates(found, new)
-        hearing = {
-            fact.customer_id
-            for fact in new
-            if (fact.event in found.heard if isinstance(fact, Track) else False) or (found.heard_traits and fact.traits)
-        }
-        if not candidates and not hearing:
-            return
+        hearing, entrants = set(), set()
+        for fact in new:
+            name = fact.event if isinstance(fact, Track) else None
+            if name in found.heard or (found.heard_traits and fact.traits):
+                hearing.add(fact.customer_id)
+            if name in found.entries:
+                entrants.add(fact.customer_id)
         enrolled = listening.open_enrollments(self.connection, hearing) if hearing else {}
-        visits = entering.visits(self.connection, candidates) if candidates else {}
-        concerned = enrolled.keys() | {customer for _, customer, _ in candidates}
-        reactions = self._hear(new, concerned, enrolled, visits, known)
-        self._write(reactions)
+        concerned = enrolled.keys() | entrants
+        if concerned:
+            candidates = listen.candidates(found, new)
+            visits = entering.visits(self.connection, candidates) if candidates else {}
+            self._write(self._hear(new, concerned, enrolled, visits, known, anew))
 
     def _hear(
         self,
         new: Sequence[Fact],
-        concerned: Iterable[str],
+        concerned: Collection[str],
         enrolled: Mapping[str, list[Enrolled]],
         visits: dict[listen.Key, Visit],
         known: Mapping[str, Facts],
+        anew: Mapping[str, dict[str, object]],
     ) -> Reactions:
         theirs: dict[str, list[Fact]] = defaultdict(list)
         for fact in new:
             theirs[fact.customer_id].append(fact)
         reactions = Reactions()
         zone = zone_named(None, self.project.policy.timezone)
-        for customer in concerned:
+        for customer in sorted(concerned):
             facts = known.get(customer) or Facts(customer, zone)
-            open_ones = enrolled.get(customer, [])
-            hearing = Hearing(self.project, self.found, facts, open_ones, visits, self.now, self.earliest, reactions)
-            hearing.hear(theirs[customer])
+            late = customer in anew
+            Hearing(
+                self.project,
+                self.found,
+                replace(facts, traits=anew[customer]) if late else facts,
+                late,
+                enrolled.get(customer, []),
+                visits,
+                self.now,
+                self.earliest,
+                reactions,
+            ).hear(theirs[customer])
         return reactions
 
     def _write(self, reactions: Reactions) -> None:
@@ -386,8 +293,6 @@ class _Batch:
         taken.ignored = sum(reactions.ignored.values())
         self.ignored = reactions.ignored
 
-    ignored: Mapping[tuple[str, str], int] = {}
-
     def _keep_letters(self) -> None:
         """Last, because others may be writing the same few rows."""
         letters = [
@@ -397,12 +302,3 @@ class _Batch:
         ]
         dead_letters.keep(self.connection, letters)
         tallies.add(self.connection, self.ignored)
-
-
-def _earliest(facts: Iterable[Fact]) -> dict[str, datetime]:
-    earliest: dict[str, datetime] = {}
-    for fact in facts:
-        known = earliest.get(fact.customer_id)
-        if known is None or fact.timestamp < known:
-            earliest[fact.customer_id] = fact.timestamp
-    return earliest

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from sqlalchemy import Connection
 
 from .sql import Statement
+
+Reason: TypeAlias = Literal["hard_bounce", "complaint"]
 
 # A hard bounce outweighs a complaint, because it stops transactional mail too; else the earlier one stays.
 _ADD = Statement(
@@ -29,7 +31,7 @@ class Suppressed:
     """An address, why it must not be written to, since when, and what its server replied."""
 
     address: str
-    reason: Literal["hard_bounce", "complaint"]
+    reason: Reason
     at: datetime
     reply: str | None = None
 

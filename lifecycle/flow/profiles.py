@@ -1,0 +1,146 @@
+"""What new events say of the customers themselves: activity, traits, consents, suppressions, erasures.
+
+All of it follows timestamps and not arrival: the same events in any order leave the same rows.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from lifecycle.core import profile
+from lifecycle.store import consents, customers, events, suppressions
+from lifecycle.store.consents import Stated
+from lifecycle.store.suppressions import Reason, Suppressed
+from lifecycle.wire import Fact, Track
+
+GRANTED, WITHDRAWN = "subscription.granted", "subscription.withdrawn"
+BOUNCED, COMPLAINED = "email.bounced", "email.complained"
+ERASED = "customer.erased"
+
+MAX_ADDRESS = 320  # RFC 3696, erratum 1690
+
+Faults = dict[str, list[str]]
+"""What of an event was not taken, by message id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """What was not taken, and the traits of the customers for whom something older than what was known arrived."""
+
+    faults: Faults
+    anew: dict[str, dict[str, object]]
+
+
+def fold(connection: Connection, new: Sequence[Fact]) -> Folded:
+    """Folds new events, already stored, into their customers, who are locked."""
+    tracks = [fact for fact in new if isinstance(fact, Track)]
+    faults: Faults = defaultdict(list)
+    events.count(connection, tracks)
+    erased = earliest(track for track in tracks if track.event == ERASED)
+    if erased:
+        customers.erase(connection, erased)
+    anew = _fold_traits(connection, new, faults)
+    stated = [one for track in tracks if track.event in (GRANTED, WITHDRAWN) and (one := _stated(track, faults))]
+    if stated:
+        consents.state(connection, stated)
+    unwanted = [track for track in tracks if track.event in (BOUNCED, COMPLAINED)]
+    if unwanted:
+        _suppress(connection, unwanted, faults)
+    return Folded(faults, anew)
+
+
+def earliest(facts: Iterable[Fact]) -> dict[str, datetime]:
+    """The earliest timestamp among these events, by customer id."""
+    found: dict[str, datetime] = {}
+    for fact in facts:
+        known = found.get(fact.customer_id)
+        if known is None or fact.timestamp < known:
+            found[fact.customer_id] = fact.timestamp
+    return found
+
+
+def _fold_traits(connection: Connection, new: Sequence[Fact], faults: Faults) -> dict[str, dict[str, object]]:
+    """Newer traits go over what is known; where something older arrives, all statements are read anew."""
+    said = sorted((fact for fact in new if fact.traits), key=lambda fact: (fact.timestamp, fact.message_id))
+    late = customers.late(connection, earliest(new), earliest(said))
+    current = {fact.customer_id for fact in said} - late.keys()
+    known = customers.read(connection, current) if current else {}
+    identified_at: dict[str, datetime | None] = {}
+    for fact in said:
+        wrong = profile.merge(known.get(fact.customer_id, {}), fact.traits)
+        if wrong:
+            faults[fact.message_id].append("; ".join(wrong) + "; the rest was taken")
+        identified_at[fact.customer_id] = fact.timestamp
+    if late:
+        _fold_anew(connection, late, known, identified_at)
+    if known:
+        customers.write(connection, known, identified_at)
+    return {customer: known[customer] for customer in late}
+
+
+def _fold_anew(
+    connection: Connection,
+    late: Mapping[str, bool],
+    known: dict[str, dict[str, object]],
+    identified_at: dict[str, datetime | None],
+) -> None:
+    erased = [customer for customer, gone in late.items() if gone]
+    if erased:
+        events.forget(connection, erased)
+    first = events.first_timestamps(connection, late)
+    said = events.statements(connection, late)
+    for customer in late:
+        statements = said.get(customer)
+        known[customer] = {"created_at": first[customer], **(profile.fold(statements.traits) if statements else {})}
+        identified_at[customer] = statements.newest if statements else None
+
+
+def _stated(track: Track, faults: Faults) -> Stated | None:
+    granted, topic = track.event == GRANTED, track.properties.get("topic")
+    if not isinstance(topic, str | None):
+        faults[track.message_id].append(
+            "the topic is no text; the event was taken, "
+            + ("no consent" if granted else "and consent to all topics withdrawn")
+        )
+        if granted:
+            return None
+        topic = None
+    return Stated(
+        track.customer_id,
+        topic,
+        granted,
+        _text(track.properties.get("source")),
+        _text(track.properties.get("text_version")),
+        track.timestamp,
+        track.message_id,
+    )
+
+
+def _suppress(connection: Connection, tracks: Sequence[Track], faults: Faults) -> None:
+    """Complaints and hard bounces name an address, or mean the customer's own."""
+    wanted = [track for track in tracks if track.event == COMPLAINED or track.properties.get("hard") is True]
+    unnamed = {track.customer_id for track in wanted if not isinstance(track.properties.get("address"), str)}
+    known = customers.read(connection, unnamed) if unnamed else {}
+    suppressed = []
+    for track in wanted:
+        address = track.properties.get("address")
+        if not isinstance(address, str):
+            address = known[track.customer_id].get("email")
+        if isinstance(address, str) and len(address) <= MAX_ADDRESS:
+            reply = _text(track.properties.get("reply"))
+            reason: Reason = "complaint" if track.event == COMPLAINED else "hard_bounce"
+            suppressed.append(Suppressed(address, reason, track.timestamp, reply))
+        else:
+            faults[track.message_id].append(
+                "it names no address that mail can go to, nor is one known; the event was taken, nothing suppressed"
+            )
+    suppressions.add(connection, suppressed)
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
