@@ -19,7 +19,6 @@ from typing import Any
 
 import orjson
 from sqlalchemy import Connection, CursorResult, TextClause, text
-from sqlalchemy.types import TypeEngine
 
 from .types import stamp
 
@@ -36,7 +35,7 @@ class Statement:
         sql: str,
         *,
         rows: Mapping[str, str] | None = None,
-        returns: Mapping[str, TypeEngine[Any] | type] | None = None,
+        returns: Mapping[str, Any] | None = None,
     ) -> None:
         self._texts = {dialect: _text(sql, dialect, rows or {}, returns or {}) for dialect in ("postgresql", "sqlite")}
 
