@@ -1,0 +1,137 @@
+"""Listings: a table for people, or one JSON object per line for programs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object per line, for programs.")
+
+_STYLES = {
+    "sent": "green",
+    "completed": "green",
+    "goal_reached": "green",
+    "active": "cyan",
+    "pending": "cyan",
+    "sending": "cyan",
+    "skipped": "yellow",
+    "held": "yellow",
+    "failed": "red",
+    "uncertain": "bold red",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the table: the field it shows, its heading, and on which side it stands."""
+
+    field: str
+    heading: str = ""
+    right: bool = False
+
+
+def write_json(rows: Iterable[Mapping[str, Any]]) -> int:
+    """Writes one JSON object per line, moments as UTC; returns how many."""
+    import orjson
+
+    count = 0
+    for count, row in enumerate(rows, 1):  # noqa: B007 - the last one is the result
+        click.echo(orjson.dumps(row, default=_plain, option=orjson.OPT_UTC_Z).decode())
+    return count
+
+
+def _plain(value: object) -> object:
+    return value.decode("utf-8", "backslashreplace") if isinstance(value, bytes) else str(value)
+
+
+def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, empty: str) -> int:
+    """Writes a table, or the sentence `empty` where there are no rows; returns how many there were."""
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    for column in columns:
+        heading = column.heading or column.field.replace("_", " ")
+        table.add_column(heading, justify="right" if column.right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(cell(row[column.field], column.field) for column in columns))
+    if not table.row_count:
+        click.echo(empty)
+        return 0
+    console().print(table)
+    return table.row_count
+
+
+def write(
+    rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, as_json: bool, empty: str = "none"
+) -> int:
+    """Writes a listing either way; returns how many rows it has."""
+    return write_json(rows) if as_json else write_table(rows, columns, empty=empty)
+
+
+def console(*, stderr: bool = False) -> Console:
+    """The terminal, or, where output goes elsewhere, lines that are as long as they need to be."""
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    return Console(stderr=stderr, width=None if stream.isatty() else 400, soft_wrap=False, highlight=False)
+
+
+def cell(value: object, field: str = "") -> Text:
+    """A value as it stands in a table: short, on one line, and without anything that steers a terminal."""
+    from rich.text import Text
+
+    match value:
+        case None:
+            return Text("")
+        case bool():
+            return Text("yes" if value else "no")
+        case datetime():
+            return Text(f"{value:%Y-%m-%d %H:%M}")
+        case date():
+            return Text(value.isoformat())
+        case int():
+            return Text(f"{value:,}" if field not in ("id", "entry") else str(value))
+        case float():
+            return Text(f"{value:g}")
+    text = harmless(str(value))
+    return Text(text, style=_STYLES.get(text, "") if field == "state" else "")
+
+
+def harmless(text: str) -> str:
+    """The text on one line, without control characters."""
+    text = " ".join(text.split())
+    return text if text.isprintable() else "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+
+
+def progress(description: str, total: int | None = None) -> Any:
+    """A progress bar on stderr where that is a terminal; `with … as advance: advance(1)`."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def shown() -> Any:
+        if not sys.stderr.isatty():
+            yield _nothing
+            return
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=console(stderr=True), transient=True) as bar:
+            task = bar.add_task(description, total=total)
+            step: Callable[[int], None] = lambda amount: bar.advance(task, amount)  # noqa: E731
+            yield step
+
+    return shown()
+
+
+def _nothing(amount: int) -> None:
+    """Output is not a terminal: no bar."""
