@@ -6,6 +6,7 @@ A wall time that a clock change skips means the first moment after the gap; one 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from lifecycle.journey.durations import Duration
@@ -67,8 +68,9 @@ def on_day(day: date, at: time, zone: ZoneInfo) -> datetime:
     return at_wall(datetime.combine(day, at), zone)
 
 
+@lru_cache(maxsize=4096)
 def quiet_until(moment: datetime, quiet: QuietHours | None, zone: ZoneInfo) -> datetime | None:
-    """When the quiet hours around `moment` end, or None outside them."""
+    """When the quiet hours around `moment` end, or None outside them; kept, as a batch asks for one moment again."""
     if quiet is None:
         return None
     today = moment.astimezone(zone).date()
