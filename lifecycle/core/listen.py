@@ -185,8 +185,9 @@ def candidates(found: Listeners, facts: Iterable[Fact]) -> dict[Key, Track]:
 class Hearing:
     """One customer's new events, read in the order of their timestamps.
 
-    `facts`: what was known before them, but with the traits as they are after them if `traits_final`; `enrolled`: the enrollments that are not over; `visits`: the last one by
-    what may be entered; `earliest`: events before it start nothing.
+    `facts`: what was known before them, but with the traits as they are after them if `traits_final`; `enrolled`:
+    the enrollments that are not over; `visits`: the last one by what may be entered; `earliest`: events before it
+    start nothing.
     """
 
     project: Project
