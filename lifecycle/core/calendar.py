@@ -12,14 +12,14 @@ from zoneinfo import ZoneInfo
 from lifecycle.journey.durations import Duration
 from lifecycle.journey.policy import QuietHours
 
-from .zones import known_zones
+from .zones import known_zones, load_zone
 
 _SECOND = timedelta(seconds=1)
 
 
 def zone_named(name: str | None, default: str) -> ZoneInfo:
     """The zone of that IANA name, or the default where it is unknown."""
-    return ZoneInfo(name if name in known_zones() else default)
+    return load_zone(name if name in known_zones() else default)
 
 
 def at_wall(local: datetime, zone: ZoneInfo) -> datetime:

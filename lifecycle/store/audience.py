@@ -136,15 +136,19 @@ def _yearly(
     if not days:
         return None
     segment = where_sql(journey.only, dialect=dialect, now=now, defined_at=journey.defined_at)
-    join = f"JOIN zone z ON z.timezone = {_ZONE_OF_CUSTOMER} AND z.day IS NOT NULL"
-    wheres, parameters = [segment.where, _not_entered("z.year")], dict(segment.parameters)
+    wheres = [f"z.timezone = {_ZONE_OF_CUSTOMER} AND z.day IS NOT NULL", segment.where, _not_entered("z.year")]
+    parameters = dict(segment.parameters)
     if attribute is not None:
         theirs, bound = date_text(attribute, dialect)
-        join += f" AND z.day = substr({theirs}, 6) AND substr({theirs}, 1, 4) < z.year"
-        parameters |= bound
+        wheres.append(f"z.day = substr({theirs}, 6) AND substr({theirs}, 1, 4) < z.year")
         if attribute.name == "birthday":  # the one date that has an index
             wheres.append(f"c.birthday_md IN ({', '.join(str(_month_and_day(day)) for day in days)})")
-    return Audience(journey, now, f"{join}\n{segment.joins}", " AND ".join(wheres), "z.year", parameters, zones)
+        else:
+            wheres.append(f"substr({theirs}, 6) IN ({', '.join(repr(day) for day in days)})")
+        parameters |= bound
+    # SQLite takes the tables of a CROSS JOIN in this order: customers first, then their zone by an index of its own.
+    joins = f"CROSS JOIN zone z\n{segment.joins}"
+    return Audience(journey, now, joins, " AND ".join(wheres), "z.year", parameters, zones)
 
 
 def _zones(journey: Journey, at: time, timezone: str, now: datetime, only_day: str | None = None) -> list[Zone]:
