@@ -87,7 +87,8 @@ class Condition:
         raise DefinitionError(
             here(),
             "a condition was used as a yes or no while the file was read",
-            "write `a & b`, `a | b`, `~a` instead of and/or/not/if; split `1 < x < 5` into (x > 1) & (x < 5)",
+            "write `a & b`, `a | b`, `~a` instead of and/or/not/if; "
+            "split `1 < x < 5` into (x > 1) & (x < 5), and `x in (1, 2)` into x.is_in(1, 2)",
         )
 
 
@@ -181,7 +182,7 @@ def compare(left: Ref, operator: Operator, right: object) -> Compare:
     if isinstance(right, PropertyRef):
         if right.kind != left.kind:
             raise DefinitionError(
-                here(), f"{left} is a {left.kind}, {right} is a {right.kind}", "compare like with like"
+                here(), f"{left} is {a(left.kind)}, {right} is {a(right.kind)}", "compare like with like"
             )
         return Compare(left, operator, right)
     if left.kind == "flag" and operator not in ("==", "!="):
@@ -199,13 +200,18 @@ def constant(left: Ref, value: object) -> Value:
     if kind != left.kind:
         raise DefinitionError(
             here(),
-            f"{left} is a {left.kind}, compared with {value!r} of type {type(value).__name__}",
-            f"give a {left.kind}",
+            f"{left} is {a(left.kind)}, compared with {value!r} of type {type(value).__name__}",
+            f"give {a(left.kind)}",
         )
     if isinstance(value, datetime) and value.tzinfo is None:
         raise DefinitionError(here(), f"{value!r} names no zone", "give it tzinfo=UTC")
     assert isinstance(value, (str, int, float, Decimal, bool, date))
     return value
+
+
+def a(kind: Kind) -> str:
+    """The kind with its article."""
+    return f"an {kind}" if kind == "instant" else f"a {kind}"
 
 
 def as_condition(value: object, wanted_by: str = "a condition") -> Condition:

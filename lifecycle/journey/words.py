@@ -20,6 +20,7 @@ from .conditions import (
     Or,
     PropertyRef,
     Ref,
+    a,
 )
 from .entries import EachYear, On, When
 from .journey import Journey
@@ -123,7 +124,7 @@ def _check_attribute(ref: AttributeRef, where: str, vocabulary: Vocabulary) -> I
         hint = nearest(ref.name, vocabulary.attributes, "declare it in `class customer` in vocabulary.py")
         yield Problem("unknown_attribute", where, f"the vocabulary has no attribute {ref.name!r}", hint)
     elif word.ref.kind != ref.kind:
-        message = f"{ref} is a {ref.kind} here and a {word.ref.kind} in the vocabulary"
+        message = f"{ref} is {a(ref.kind)} here and {a(word.ref.kind)} in the vocabulary"
         yield Problem("wrong_type", where, message, "import `customer` from vocabulary.py")
 
 
@@ -135,7 +136,7 @@ def _check_property(ref: PropertyRef, use: Use, vocabulary: Vocabulary) -> Itera
         hint = nearest(ref.name, event.properties, f"declare it in `class {event.__name__}` in vocabulary.py")
         yield Problem("unknown_property", use.where, f"{ref.event} has no property {ref.name!r}", hint)
     elif event.properties[ref.name].ref.kind != ref.kind:
-        message = f"{ref} is a {ref.kind} here and a {event.properties[ref.name].ref.kind} in the vocabulary"
+        message = f"{ref} is {a(ref.kind)} here and {a(event.properties[ref.name].ref.kind)} in the vocabulary"
         yield Problem("wrong_type", use.where, message, f"import `{event.__name__}` from vocabulary.py")
     elif ref.event not in use.events:
         known = f"only {' and '.join(sorted(use.events))} is" if use.events else "no event is"
@@ -148,5 +149,5 @@ def _check_key(journey: Journey, vocabulary: Vocabulary) -> Iterator[Problem]:
         return
     word = vocabulary.events[journey.key.event].properties.get(journey.key.name)
     if word is not None and word.python_type in (float, Decimal, bool, date):
-        message = f"key={journey.key} is a {journey.key.kind}, which tells no two things apart"
+        message = f"key={journey.key} is {a(journey.key.kind)}, which tells no two things apart"
         yield Problem("key", journey.defined_at, message, "take an id: a text or a whole number")

@@ -503,4 +503,4 @@ def test_a_cap_on_a_topic_that_no_journey_has_never_counts(folder: Folder) -> No
 
     assert (problem.code, problem.where) == ("unknown_topic", "journeys/policy.py:3")
     assert problem.message == "the cap '1 per 7 days of offer' never counts: no journey has the topic 'offer'"
-    assert problem.hint == "did you mean 'offers'?"
+    assert problem.hint == "did you mean 'offers'? if not, mend its topic=, or drop the cap"
