@@ -9,6 +9,7 @@ import difflib
 import hashlib
 import logging
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -123,9 +124,11 @@ def _to_html(source: Source, masked: Masked, found: Outline) -> str:
     mjml = _TITLE.sub(lambda tag: tag[1] + _shield(tag[2], ampersand) + tag[3], masked.text)
     mjml = _MJML_TAG.sub(lambda tag: _QUOTED.sub(lambda value: _shield_value(value[0], ampersand), tag[0]), mjml)
     mjml = masked.replace(mjml, lambda token: _hide(token, found))
-    html = _run_mjml(source, mjml)
-    html = re.sub(rf"{ampersand}(#?\w+;)?", lambda match: f"&{match[1] or 'amp;'}", html)
-    html = _run_premailer(_WEB_FONTS.sub("", html))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # theirs, not the author's
+        html = _run_mjml(source, mjml)
+        html = re.sub(rf"{ampersand}(#?\w+;)?", lambda match: f"&{match[1] or 'amp;'}", html)
+        html = _run_premailer(_WEB_FONTS.sub("", html))
     html = html.replace("</head>", _font_links(html, found.fonts) + "</head>", 1)
     html = _STYLE.sub(lambda style: _ascii_css(style[0]), html)
     html = _INDENT.sub("\n", html)

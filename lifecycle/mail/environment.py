@@ -8,6 +8,7 @@ from typing import Any
 
 from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import missing
 
 from lifecycle.mail import filters
 
@@ -49,6 +50,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
             if value is self:
                 return self.undefined(obj=obj, name=attribute)
             return Empty(obj=obj, name=attribute) if value is None else value
+        if isinstance(obj, Missing) and obj._undefined_obj is not missing:
+            # So that `customer.address.city | default("…")` serves a customer without an address.
+            return self.undefined(obj=obj, name=attribute)
         return super().getattr(obj, attribute)
 
     def getitem(self, obj: Any, argument: Any) -> Any:

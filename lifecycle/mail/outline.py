@@ -22,7 +22,7 @@ _NO_STATEMENTS = frozenset(
 _STRUCTURE = _BLOCK_PARENTS | _COLUMN_PARENTS | _NO_STATEMENTS
 _WITHOUT_COMPONENT = frozenset({"mjml", "mj-all", "mj-class", "mj-selector", "mj-html-attribute"})
 _VARIABLE_ATTRIBUTES = frozenset({"href", "src", "srcset", "alt", "title", "name"})
-_OPENS = {"if": "endif", "for": "endfor", "with": "endwith", "filter": "endfilter"}
+_CLOSED_BY = {"if": "endif", "for": "endfor", "with": "endwith", "filter": "endfilter", "set": "endset"}
 _MIDDLES = frozenset({"elif", "else"})
 _REFUSED = {
     "extends": 'write <mj-include path="…" />',
@@ -34,7 +34,12 @@ _REFUSED = {
     "call": 'put it into a partial and <mj-include path="…" /> it',
     "autoescape": "remove it; HTML is always escaped",
 }
-_QUOTED_VALUES = re.compile(r"""=\s*("[^"]*"|'[^']*')""")
+_ATTRIBUTE = re.compile(r"""([^\s"'<>/=]+)\s*=\s*("[^"]*"|'[^']*')""")
+_TAG = re.compile(r"""<(?![/!])(?:"[^"]*"|'[^']*'|[^"'>])*>""")
+
+
+def _opens(token: Token) -> bool:
+    return token.keyword in _CLOSED_BY and not (token.keyword == "set" and "=" in token.source)
 
 
 @dataclass
@@ -163,17 +168,19 @@ class _Walk(HTMLParser):
         self._outline.fonts[name] = href
 
     def _check_attributes(self, tag: str, attrs: list[tuple[str, str | None]], in_attributes: bool) -> None:
-        text = self.get_starttag_text() or ""
+        self._check_quotes(self.get_starttag_text() or "")
         for name, value in attrs:
             for word in self._masked.words(value or ""):
                 self._check_attribute_word(tag, name, self._masked.tokens[word])
             self._check_balance_within(value or "")
             if tag in self._attributes and tag != "mj-all" and not in_attributes:
                 self._check_known(tag, name)
-        in_quotes = sum(len(self._masked.words(quoted)) for quoted in _QUOTED_VALUES.findall(text))
-        if len(self._masked.words(text)) != in_quotes:
+
+    def _check_quotes(self, tag: str) -> None:
+        in_quotes = sum(len(self._masked.words(value)) for _, value in _ATTRIBUTE.findall(tag))
+        if len(self._masked.words(tag)) != in_quotes:
             raise self._error(
-                f"a variable or statement in <{tag}> outside a quoted attribute value",
+                "a variable or statement in a tag, but outside a quoted attribute value",
                 'write name="{{ … }}", with quotes',
             )
 
@@ -201,9 +208,11 @@ class _Walk(HTMLParser):
     def _check_balance_within(self, value: str) -> None:
         opened: list[Token] = []
         for token in (self._masked.tokens[word] for word in self._masked.words(value)):
-            if token.keyword in _OPENS:
+            if _opens(token):
                 opened.append(token)
-            elif token.keyword in _OPENS.values() and (not opened or _OPENS[opened.pop().keyword] != token.keyword):
+            elif token.keyword in _CLOSED_BY.values() and not (
+                opened and _CLOSED_BY[opened.pop().keyword] == token.keyword
+            ):
                 raise self._error(
                     f"{token.source} closes what began outside this attribute", "begin it inside the quotes", token.line
                 )
@@ -211,6 +220,16 @@ class _Walk(HTMLParser):
             raise self._error(
                 f"{opened[-1].source} is not closed inside the attribute", "end it before the quote", opened[-1].line
             )
+
+    def handle_comment(self, data: str) -> None:
+        # Only conditional comments for Outlook are left, and their tags must be as safe as all others.
+        if self._masked.words(data):
+            self._check_balance_within(data)
+            for tag in _TAG.findall(data):
+                self._check_quotes(tag)
+                for name, value in _ATTRIBUTE.findall(tag):
+                    for word in self._masked.words(value):
+                        self._check_attribute_word("", name.lower(), self._masked.tokens[word])
 
     # text and tokens
 
@@ -252,9 +271,11 @@ class _Walk(HTMLParser):
 
     def _pair(self, token: Token, parent: _Element | None) -> None:
         """Hold every statement to the element it began in, or the HTML would not nest."""
-        if token.keyword in _OPENS:
+        if _opens(token):
             self._open.append((token, parent))
-        elif self._open and (token.keyword in _MIDDLES or token.keyword == _OPENS[self._open[-1][0].keyword]):
+        elif token.keyword in _MIDDLES or token.keyword in _CLOSED_BY.values():
+            if not self._open:
+                raise self._error(f"{token.source} closes what began elsewhere", "begin it in this tag", token.line)
             first, begun_in = self._open[-1]
             if begun_in is not parent:
                 raise self._error(

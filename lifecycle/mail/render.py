@@ -13,7 +13,7 @@ from hashlib import blake2b
 from importlib.metadata import version
 from pathlib import Path
 
-from jinja2 import Template, TemplateError, UndefinedError
+from jinja2 import Template, UndefinedError
 
 from lifecycle.errors import RenderError
 from lifecycle.mail.compiled import CompiledEmail
@@ -82,7 +82,7 @@ class Renderer:
             raise RenderError(name, _missing(str(error), templates.email, context)) from error
         except RecursionError as error:
             raise RenderError(name, "the template or its data is nested too deeply") from error
-        except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        except Exception as error:  # one email's data must never stop the others
             raise RenderError(name, f"{type(error).__name__}: {error}") from error
         if len(html) > LARGEST_PART or len(text) > LARGEST_PART:
             raise RenderError(name, f"a part is larger than {LARGEST_PART:,} characters; shorten the data")
@@ -115,7 +115,7 @@ class Renderer:
 def _one_line(text: str) -> str:
     """Return the text on one line without control characters and marks that reverse what a reader sees."""
     line = " ".join(text.split())
-    return line if line.isprintable() else _SUBJECT_CONTROLS.sub("", line)
+    return line if line.isprintable() else " ".join(_SUBJECT_CONTROLS.sub("", line).split())
 
 
 def _missing(name: str, email: CompiledEmail, context: Mapping[str, object]) -> str:

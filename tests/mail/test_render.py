@@ -164,6 +164,17 @@ def test_a_value_of_none_is_missing_in_print_and_false_in_conditions(hello: Rend
     assert "Byou True -" in rendered.html
 
 
+def test_a_default_serves_a_customer_who_lacks_the_branch_above(tmp_path: Path) -> None:
+    write(tmp_path, text('[{{ customer.address.city | default("home") }}]'))
+    renderer = Renderer(tmp_path)
+
+    customers: list[dict[str, object]] = [{}, {"address": None}, {"address": {}}]
+    for customer in customers:
+        assert "[home]" in renderer.render("hello", {"customer": customer}).html
+    with pytest.raises(RenderError, match=r"customer\.address\.city is missing"):
+        renderer.render("hello", {})
+
+
 @pytest.mark.parametrize("name", ["items", "keys", "values", "get", "update"])
 def test_a_property_named_like_a_method_of_dict_is_the_property(tmp_path: Path, name: str) -> None:
     write(tmp_path, text(f"[{{{{ event.{name} }}}}]"))
