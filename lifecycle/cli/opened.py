@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle import clock, logs
@@ -11,6 +12,7 @@ from lifecycle.settings import Settings
 
 if TYPE_CHECKING:
     from lifecycle.engine import Engine
+    from lifecycle.store.database import Database
 
 
 def settings(*, quiet: bool = True) -> Settings:
@@ -23,14 +25,37 @@ def settings(*, quiet: bool = True) -> Settings:
 
 
 @contextmanager
-def engine(loaded: Settings | None = None) -> Iterator[Engine]:
-    """An engine whose database has all tables. Raises StoreError where it has not."""
-    from lifecycle.engine import Engine
+def database(loaded: Settings | None = None) -> Iterator[Database]:
+    """The database, with all its tables. Raises StoreError where it has not got them."""
+    from lifecycle.errors import StoreError
+    from lifecycle.store.database import Database
     from lifecycle.store.schema import require_current
 
-    opened = Engine(loaded or settings())
-    require_current(opened.db)
+    loaded = loaded or settings()
+    if not has_database(loaded):
+        raise StoreError("there is no database yet; run: lifecycle db upgrade")
+    db = Database(loaded.database)
     try:
-        yield opened
+        require_current(db)
+        yield db
     finally:
-        opened.db.close()
+        db.close()
+
+
+@contextmanager
+def engine(loaded: Settings | None = None) -> Iterator[Engine]:
+    """An engine whose database has all its tables. Raises StoreError where it has not got them."""
+    from lifecycle.engine import Engine
+
+    loaded = loaded or settings()
+    with database(loaded) as db:
+        opened = Engine(loaded)
+        opened.__dict__["db"] = db
+        yield opened
+
+
+def has_database(loaded: Settings) -> bool:
+    """False where the database is a file that nobody has made yet; looking must not make it."""
+    if not loaded.database.startswith("sqlite"):
+        return True
+    return Path(loaded.database.partition("///")[2].partition("?")[0]).exists()

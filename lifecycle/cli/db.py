@@ -1,0 +1,95 @@
+"""`lifecycle db`: the database's tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+from lifecycle.settings import Settings, redacted
+
+from . import opened
+from .lazy import Group
+
+if TYPE_CHECKING:
+    from lifecycle.store.database import Database
+
+
+@click.group(cls=Group)
+def db() -> None:
+    """Make, upgrade and check the tables of the database that DATABASE_URL names."""
+
+
+@db.command(
+    epilog="""\b
+Examples:
+  lifecycle db upgrade
+  DATABASE_URL=postgresql://user:password@host/name lifecycle db upgrade"""
+)
+@click.option("--revision", default="head", help="How far.")
+def upgrade(revision: str) -> None:
+    """Bring the database to what this version needs, making it where there is none; safe to repeat."""
+    from lifecycle.store import schema
+
+    settings = opened.settings()
+    with _any(settings) as database:
+        before = schema.current(database)
+        schema.upgrade(database, revision)
+        after = schema.current(database)
+    place = redacted(settings.database)
+    click.echo(f"{place} is at {after}" + (" already" if before == after else f", was {before or 'empty'}"))
+
+
+@db.command(
+    epilog="""\b
+Examples:
+  lifecycle db downgrade 0001       back to that revision
+  lifecycle db downgrade base       drop all tables, with all that is in them"""
+)
+@click.argument("revision")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+def downgrade(revision: str, yes: bool) -> None:
+    """Bring the database back to an earlier revision; what only newer ones can hold is lost."""
+    from lifecycle.store import schema
+
+    settings = opened.settings()
+    if not yes:
+        click.confirm(f"bring {redacted(settings.database)} back to {revision!r}, losing what it cannot hold?", abort=True)
+    with _any(settings) as database:
+        schema.downgrade(database, revision)
+        click.echo(f"{redacted(settings.database)} is at {schema.current(database) or 'no revision: it is empty'}")
+
+
+@db.command()
+@click.pass_context
+def check(ctx: click.Context) -> None:
+    """Find drift: everything in which the database differs from what this version needs."""
+    from lifecycle.errors import StoreError
+    from lifecycle.store import schema
+
+    settings = opened.settings()
+    if not opened.has_database(settings):
+        raise StoreError("there is no database yet; run: lifecycle db upgrade")
+    with _any(settings) as database:
+        differences = schema.check(database)
+    for difference in differences:
+        click.echo(difference)
+    if not differences:
+        click.echo(f"{redacted(settings.database)} is as this version needs it")
+    ctx.exit(1 if differences else 0)
+
+
+@contextmanager
+def _any(settings: Settings) -> Iterator[Database]:
+    """The database, in whatever state it is; the folder of a default one is made."""
+    from lifecycle.store.database import Database
+
+    if not settings.database_url:
+        settings.home.mkdir(parents=True, exist_ok=True)
+    database = Database(settings.database)
+    try:
+        yield database
+    finally:
+        database.close()
