@@ -7,6 +7,7 @@ LifecycleError
 ├── RenderError             one email cannot be rendered for one customer
 ├── InvalidAddress          no mail can go to that address
 ├── InvalidEvent            an event that the client refuses to send
+├── InvalidFile             a file to import cannot be read at all
 └── StoreError              the database is missing, too old or too new
 """
 
@@ -70,6 +71,10 @@ class NotEmitted(LifecycleError, ConnectionError):
             f"{len(message_ids)} event(s) may not have reached the queue ({cause}); "
             "emit them again with the same message ids"
         )
+
+
+class InvalidFile(LifecycleError):
+    """A file to import cannot be read at all; says what it should look like."""
 
 
 class StoreError(LifecycleError):

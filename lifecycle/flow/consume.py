@@ -11,14 +11,14 @@ Whoever calls acknowledges the entries afterwards and hints the enrollments in `
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from orjson import JSONEncodeError
 from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, IntegrityError, StatementError
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
 from lifecycle.core import listen
 from lifecycle.core.calendar import zone_named
@@ -32,6 +32,8 @@ from lifecycle.store.facts import load_facts
 from lifecycle.wire import Fact, Refusal, Track, parse
 
 from .profiles import earliest, fold
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,23 +115,27 @@ def _divide(
             taken = _divide(db, project, readings[:middle], now, lease, max_lateness)
             taken.add(_divide(db, project, readings[middle:], now, lease, max_lateness))
             return taken
-        readings[0].fact = Refusal(f"the database cannot hold it: {_first_line(error)}")
+        readings[0].fact = Refusal(_reason(error))
         with db.transaction() as connection:
             return _Batch(connection, project, readings, now, lease, max_lateness).take()
 
 
 def _poisonous(error: Exception) -> bool:
-    """Whether it is the data's fault, and not that of the code, or of the database's state or its being away."""
-    limit = getattr(getattr(error, "orig", None), "sqlstate", None) or ""
-    return (
-        isinstance(error, DataError | IntegrityError | JSONEncodeError)
-        or type(error) is StatementError
-        or limit.startswith("54")  # PostgreSQL: too large for an index, too many columns, …
-    )
+    """Whether it may be the data's fault, and not that of the database's state or its being away.
+
+    A fault of the code counts too: an event that nobody foresaw must not stop those behind it, and is kept.
+    """
+    if not isinstance(error, DBAPIError):
+        return not isinstance(error, SQLAlchemyError) or type(error) is StatementError
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return isinstance(error, DataError | IntegrityError) or state.startswith("54")  # 54: too large for an index, …
 
 
-def _first_line(error: Exception) -> str:
-    return str(getattr(error, "orig", None) or error).partition("\n")[0][:300]
+def _reason(error: Exception) -> str:
+    if isinstance(error, DBAPIError):
+        return "the database cannot hold it: " + str(error.orig).partition("\n")[0][:300]
+    log.error("an event that the engine cannot take; it is kept as a dead letter", exc_info=error)
+    return f"a fault in the engine: {type(error).__name__}: " + str(error).partition("\n")[0][:300]
 
 
 class _Batch:
