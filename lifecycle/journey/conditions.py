@@ -219,7 +219,7 @@ def as_condition(value: object, wanted_by: str = "a condition") -> Condition:
     if not isinstance(value, Condition):
         raise DefinitionError(
             here(),
-            f"{wanted_by} wants a condition, not {value!r}",
+            f"{wanted_by} wants a condition, not {getattr(value, '__name__', repr(value))}",
             "compare an attribute, use Event.happened(), and put comparisons in parentheses: (a == 1) & (b == 2)",
         )
     return value.node()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, assert_never
 
-from .entries import EachYear
+from .entries import EachYear, OnDate
 from .journey import Journey
 from .phrases import entry_in_words, event_in_words, in_words, moment_in_words, value_in_words
 from .steps import Branch, Exit, Send, Set, Split, Step, Wait, WaitFor
@@ -30,7 +30,7 @@ def describe(journey: Journey) -> dict[str, Any]:
         "priority": journey.priority,
         "holdout": journey.holdout,
         "expires": str(journey.expires),
-        "leap_day": journey.leap_day if isinstance(journey.enter, EachYear) else None,
+        "leap_day": journey.leap_day if isinstance(journey.enter, EachYear | OnDate) else None,
         "steps": [_step(step) for step in journey.steps],
     }
 
@@ -60,8 +60,9 @@ def _facts(drawn: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield "enter", drawn["enter"] + (f", by {drawn['key']}" if drawn["key"] else "")
     if drawn["only"]:
         yield "only", f"if {drawn['only']}"
-    if drawn["again_after"]:
-        yield "again", f"after {drawn['again_after']}"
+    if drawn["leap_day"] is None:
+        each = " per key" if drawn["key"] else ""
+        yield "again", f"after {drawn['again_after']}" if drawn["again_after"] else f"never: once ever{each}"
     if drawn["goal"]:
         yield "goal", drawn["goal"]
     if drawn["exit_when"]:

@@ -7,6 +7,7 @@ in one process never meet.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +32,7 @@ def run_files(files: Sequence[Path]) -> tuple[dict[str, ModuleType], list[Proble
         for file in files:
             try:
                 modules[file.stem] = importlib.import_module(f"{package}.{file.stem}")
-            except Exception as error:  # noqa: BLE001 - whatever a file raises is a problem of that file
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a file raises is its problem
                 problems.append(raised(error, file))
     return modules, _one_a_line(problems)
 
@@ -65,7 +66,7 @@ class _Finder(MetaPathFinder):
     ) -> ModuleSpec | None:
         parent, _, name = fullname.rpartition(".")
         file = self.folder / f"{name}.py"
-        if parent != self.package or not file.is_file():
+        if parent != self.package or not os.path.lexists(file):
             return None
         return spec_from_file_location(fullname, file, loader=_Source(fullname, str(file)))
 

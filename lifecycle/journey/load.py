@@ -22,7 +22,7 @@ _REMEDIES = {
 def load(folder: Path) -> tuple[Project | None, list[Problem]]:
     """The project in `folder`, and all problems of all its files; there is no project if there is any problem."""
     folder = folder.resolve()
-    files = sorted(file for file in folder.glob("*.py") if file.name != "__init__.py")
+    files = sorted(file for file in folder.glob("*.py") if file.name != "__init__.py" and not file.is_dir())
     if not files:
         hint = "make vocabulary.py, policy.py and one file per journey in it"
         return None, [Problem("no_journeys", str(shown(folder)), "there are no journey files", hint)]

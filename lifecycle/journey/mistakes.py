@@ -22,6 +22,9 @@ def misread(file: Path) -> Iterator[Problem]:
         tree = ast.parse(file.read_bytes())
     except (SyntaxError, ValueError, OSError):
         return  # running the file says so too, with the line
+    if "." in file.stem:
+        hint = f"call it {file.stem.replace('.', '_')}.py"
+        yield Problem("file_name", f"{shown(file)}:1", "the file's name has a dot, so it cannot be imported", hint)
     siblings = {sibling.stem for sibling in file.parent.glob("*.py")} | {file.parent.name}
     for node in tree.body:
         where = f"{shown(file)}:{node.lineno}"
@@ -51,7 +54,7 @@ def _bound_twice(body: Sequence[ast.stmt], file: Path) -> Iterator[Problem]:
                 seen.setdefault(name, node.lineno)
 
 
-def raised(error: Exception, file: Path) -> Problem:
+def raised(error: Exception | SystemExit, file: Path) -> Problem:
     """What running `file` raised."""
     if isinstance(error, RuntimeError) and isinstance(error.__cause__, DefinitionError):
         error = error.__cause__  # Python 3.11 wraps what __set_name__ raises
@@ -62,21 +65,21 @@ def raised(error: Exception, file: Path) -> Problem:
         case SyntaxError():
             where = f"{shown(Path(error.filename or file))}:{error.lineno or 1}"
             return Problem("syntax", where, f"this is no Python: {error.msg}", "mend the line, or the one before it")
-        case AttributeError(obj=type() as owner, name=str(name)):
+        case AttributeError(obj=owner, name=str(name)):
             return _unknown_word(where, owner, name)
         case ImportError():
             return _unknown_import(where, error, file)
         case NameError(name=str(name)):
             return Problem("unknown_name", where, f"the name {name!r} is unknown", _where_from(name))
         case TypeError():
-            hint = "look the word up in docs/journeys.md and mend its arguments"
+            hint = "look the word up in docs/journeys.md; Event.happened() and its like want their ()"
             return Problem("arguments", where, str(error).replace(".__init__()", ""), hint)
         case _:
             hint = "mend the line: a journey file only builds values"
             return Problem("python", where, f"{type(error).__name__}: {error}", hint)
 
 
-def _where(error: Exception, file: Path) -> str:
+def _where(error: BaseException, file: Path) -> str:
     """The innermost line of the error that lies in the folder."""
     for frame in reversed(traceback.extract_tb(error.__traceback__)):
         if Path(frame.filename).parent == file.parent:
@@ -84,7 +87,11 @@ def _where(error: Exception, file: Path) -> str:
     return f"{shown(file)}:1"
 
 
-def _unknown_word(where: str, owner: type, name: str) -> Problem:
+def _unknown_word(where: str, owner: object, name: str) -> Problem:
+    if not isinstance(owner, type):
+        kind = type(owner).__name__
+        hint = nearest(name, [word for word in dir(owner) if not word.startswith("_")], "see docs/journeys.md")
+        return Problem("unknown_name", where, f"{kind} has no word {name!r}", hint)
     known = [word for word in vars(owner) if not word.startswith("_")]
     hint = nearest(name, known, f"declare it in `class {owner.__name__}` in vocabulary.py")
     if issubclass(owner, Event):
@@ -94,19 +101,23 @@ def _unknown_word(where: str, owner: type, name: str) -> Problem:
 
 def _unknown_import(where: str, error: ImportError, file: Path) -> Problem:
     """`from .vocabulary import Typo`, `from lifecycle import Typo`, `import nothing_of_that_name`."""
-    found = re.match(r"cannot import name '(\w+)'", str(error))
-    if not found:
-        module = (error.name or "").rpartition(".")[2]
-        hint = nearest(module, [sibling.stem for sibling in file.parent.glob("*.py")], "make the file")
-        return Problem("import", where, f"there is no module {module!r}", hint)
-    name, module = found[1], (error.name or "").rpartition(".")[2]
-    if module == "lifecycle":
-        hint = nearest(name, lifecycle.__all__, "docs/journeys.md lists the words")
-        return Problem("unknown_name", where, f"the language has no word {name!r}", hint)
-    known = _names_in(file.parent / f"{module}.py")
-    code = "unknown_event" if module == "vocabulary" else "unknown_name"
-    hint = nearest(name, known, f"declare it in {module}.py")
-    return Problem(code, where, f"{module}.py declares no {name!r}", hint)
+    package, _, module = (error.name or "").rpartition(".")
+    found = re.match(r"cannot import name '(\w+)' from( partially)?", str(error))
+    if found and found[2]:
+        hint = "move what both need into vocabulary.py"
+        return Problem("import", where, f"this file and {module}.py import each other", hint)
+    if found and module == "lifecycle":
+        hint = nearest(found[1], lifecycle.__all__, "docs/journeys.md lists the words")
+        return Problem("unknown_name", where, f"the language has no word {found[1]!r}", hint)
+    if found and package:
+        code = "unknown_event" if module == "vocabulary" else "unknown_name"
+        hint = nearest(found[1], _names_in(file.parent / f"{module}.py"), f"declare it in {module}.py")
+        return Problem(code, where, f"{module}.py declares no {found[1]!r}", hint)
+    missing = found[1] if found else module
+    if not missing:
+        return Problem("import", where, str(error), "import files beside this one, with one dot")
+    hint = nearest(missing, [sibling.stem for sibling in file.parent.glob("*.py")], "make the file")
+    return Problem("import", where, f"there is no module {missing!r}", hint)
 
 
 def _names_in(file: Path) -> list[str]:

@@ -173,6 +173,16 @@ shop  (marketing, topic orders, priority 50)
     )
 
 
+def test_the_tree_says_who_enters_only_once() -> None:
+    once = Journey(name="once", topic="x", enter=on(Ordered), steps=[Send("thanks")])
+    each = Journey(name="each", topic="x", enter=on(Ordered), key=Ordered.order_id, steps=[Send("thanks")])
+    yearly = Journey(name="yearly", topic="x", enter=each_year(customer.birthday), steps=[Send("thanks")])
+
+    assert "  again   never: once ever\n" in as_text(once)
+    assert "  again   never: once ever per key\n" in as_text(each)
+    assert "again" not in as_text(yearly)
+
+
 def test_the_flowchart_joins_every_way_that_goes_on() -> None:
     assert as_mermaid(SHOP).splitlines() == [
         "flowchart TD",

@@ -166,6 +166,49 @@ IN_A_JOURNEY_FILE = {
         "this is no Python: '(' was never closed",
         "mend the line",
     ),
+    "a method without its ()": (
+        WORDS + "quiet = ~Ordered.happened  # here",
+        "arguments",
+        "bad operand type for unary ~: 'method'",
+        "Event.happened() and its like want their ()",
+    ),
+    "an event where a condition belongs": (
+        WORDS + "quiet = Ordered & customer.vip  # here",
+        "definition",
+        "& wants a condition, not Ordered",
+        "use Event.happened()",
+    ),
+    "a comparison that the language lacks": (
+        WORDS + "rich = customer.lifetime_value.is_inn(3)  # here",
+        "unknown_name",
+        "Attribute has no word 'is_inn'",
+        "did you mean 'is_in'?",
+    ),
+    "a missing argument": (
+        WORDS + "shop = Journey(name='shop', topic='offers', enter=on(Ordered))  # here",
+        "arguments",
+        "Journey missing 1 required keyword-only argument: 'steps'",
+        "docs/journeys.md",
+    ),
+    "a file that ends the process": (WORDS + "exit(3)  # here", "python", "SystemExit: 3", "only builds values"),
+    "a file that is imported by what it imports": (
+        "from .shop import other  # here",
+        "import",
+        "this file and shop.py import each other",
+        "move what both need into vocabulary.py",
+    ),
+    "a file outside the folder": (
+        "from ..elsewhere import words  # here",
+        "import",
+        "attempted relative import beyond top-level package",
+        "with one dot",
+    ),
+    "a file that the folder lacks": (
+        "from . import vocabulry  # here",
+        "import",
+        "there is no module 'vocabulry'",
+        "did you mean 'vocabulary'?",
+    ),
     "anything else": (
         WORDS + "half = 1 / 0  # here",
         "python",
@@ -379,6 +422,24 @@ def test_all_files_are_tried_and_all_problems_told_in_the_order_of_files_and_lin
     assert problems[2].code == "duplicate_journey"
     assert problems[2].message == "the name 'shop' is taken by the journey at journeys/c.py:4"
     assert problems[2].hint == "give it another name="
+
+
+@pytest.mark.parametrize("content", [b'x = "\xff"', b"x = 1\0"])
+def test_a_file_that_is_no_text_is_told(folder: Folder, content: bytes) -> None:
+    (folder.root / "journeys" / "shop.py").write_bytes(content)
+
+    (problem,) = folder.problems()
+
+    assert (problem.code, problem.where) == ("syntax", "journeys/shop.py:1")
+
+
+def test_a_file_whose_name_has_a_dot_is_told_a_better_one(folder: Folder) -> None:
+    folder.write("win.back.py", JOURNEY)
+
+    (problem,) = folder.problems()
+
+    assert (problem.code, problem.where) == ("file_name", "journeys/win.back.py:1")
+    assert problem.hint == "call it win_back.py"
 
 
 def test_a_journey_that_two_files_share_is_no_duplicate(folder: Folder) -> None:
