@@ -1,0 +1,240 @@
+"""Replays a history of events under a virtual clock, through the functions that the live roles call.
+
+Always the next thing first, be it an event, a timer, or a moment at which somebody may enter by condition or by
+date; the clock stands at that moment while it is done, and hints are called directly. So the same file gives the
+same messages, and nothing depends on the machine or on the day.
+
+It differs from live roles in two ways only. They look each second and sweep each minute; here everything happens at
+its very moment. And entries without an event end with the last event of the file (or with `until`): a birthday
+comes every year, and a replay has to end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from lifecycle.journey.project import Project
+from lifecycle.journey.steps import Set, walk_steps
+from lifecycle.store import ahead, enrollments, messages
+from lifecycle.store.database import Database
+from lifecycle.store.recorder import Recorder, Sent
+from lifecycle.wire import Refusal, Track, parse
+
+from .advance import advance
+from .consume import Entry, Taken, take
+from .deliver import deliver
+from .mailer import Mailer
+from .openings import Heard, Openings
+from .schedule import claim_due, recover, release_held
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One event of a history: when it is taken, its bytes, and what it means to entries (None: it is refused)."""
+
+    at: datetime
+    entry: Entry
+    heard: Heard | None
+
+
+@dataclass(slots=True)
+class Replayed:
+    """What a replay did: events by what became of them, how many people entered, and where its clock stands."""
+
+    now: datetime | None = None
+    taken: Taken = field(default_factory=Taken)
+    entered: int = 0
+    moments: int = 0
+
+
+Progress = Callable[[Replayed], None]
+
+
+def read_lines(lines: Iterable[bytes], name: str, latest: datetime) -> list[Line]:
+    """The events of a JSON Lines file in the order of their timestamps; of one timestamp, in that of the file.
+
+    A line that is no event, says no timestamp, or one more than a day after `latest`, keeps its place behind the
+    line before it.
+    """
+    read: list[Line] = []
+    at: datetime | None = None
+    waiting: list[Entry] = []
+    for number, raw in enumerate(lines, 1):
+        raw = raw.strip()
+        if not raw:
+            continue
+        entry = Entry(f"{name}:{number}", raw)
+        fact = parse(raw, latest)
+        if isinstance(fact, Refusal):
+            if at is None:
+                waiting.append(entry)
+            else:
+                read.append(Line(at, entry, None))
+            continue
+        if fact.timestamp != latest:
+            at = fact.timestamp
+        moment = at or latest
+        event = fact.event if isinstance(fact, Track) else None
+        read.append(Line(moment, entry, Heard(fact.customer_id, event, moment, tuple(fact.traits))))
+    first = read[0].at if read else latest
+    read += [Line(first, entry, None) for entry in waiting]
+    return sorted(read, key=lambda line: line.at)
+
+
+def replay(
+    db: Database,
+    project: Project,
+    mailer: Mailer,
+    lines: Sequence[Line],
+    *,
+    lease: timedelta,
+    max_lateness: timedelta,
+    until: datetime | None = None,
+    progress: Progress = lambda replayed: None,
+    at_once: int = _AT_ONCE,
+) -> Replayed:
+    """Replays `lines` and everything that follows from them, up to but not including `until`.
+
+    Goes on from where the database stands: events that were taken before are passed over. `at_once`: how many events
+    of one moment are taken in one transaction; it changes nothing but the speed.
+    """
+    return _Replay(db, project, mailer, lines, lease, max_lateness, until, at_once).run(progress)
+
+
+class InlineRecorder(Recorder):
+    """Records what was accepted at the end of each delivery, on the connection that everything else uses."""
+
+    def __init__(self, db: Database) -> None:
+        super().__init__(db, pause=lambda seconds: None)
+        self._accepted: list[Sent] = []
+
+    def sent(self, id: int, at: datetime, subject: str) -> None:
+        """Keeps the outcome until `flush`."""
+        self._accepted.append((id, at, subject))
+
+    def flush(self) -> None:
+        """Records everything kept."""
+        if self._accepted:
+            with self._db.transaction() as connection:
+                rows = [
+                    {"id": number, "state": "sent", "sent_at": at, "subject": subject, "counts": True}
+                    for number, at, subject in self._accepted
+                ]
+                messages.SETTLE.run(connection, rows=rows)
+            self._accepted.clear()
+
+
+class _Replay:
+    def __init__(
+        self,
+        db: Database,
+        project: Project,
+        mailer: Mailer,
+        lines: Sequence[Line],
+        lease: timedelta,
+        max_lateness: timedelta,
+        until: datetime | None,
+        at_once: int,
+    ) -> None:
+        self.db = db
+        self.project = project
+        self.mailer = mailer
+        self.recorder = InlineRecorder(db)
+        self.lines = lines
+        self.lease = lease
+        self.max_lateness = max_lateness
+        self.until = until
+        self.at_once = at_once
+        self.place = 0
+        self.done = Replayed()
+        self.openings = Openings(db, project, lease)
+        self.sets_traits = any(
+            isinstance(step, Set) for journey in project.journeys.values() for step in walk_steps(journey.steps)
+        )
+        self.now = datetime.min.replace(tzinfo=UTC)
+        self.last_entry = until or (lines[-1].at if lines else self.now)
+
+    def run(self, progress: Progress) -> Replayed:
+        self._start()
+        while (moment := self._next()) is not None and (self.until is None or moment < self.until):
+            self.now = max(self.now, moment)
+            self._live_through()
+            self.done.now = self.now
+            self.done.moments += 1
+            progress(self.done)
+        return self.done
+
+    def _start(self) -> None:
+        """Stands where the database stands: after its newest event."""
+        with self.db.reading() as connection:
+            latest, self.sending = ahead.reached(connection)
+        if latest is not None:
+            self.now = latest
+            release_held(self.db, self.project, self.now)
+            self.openings.start(self.now)
+
+    def _next(self) -> datetime | None:
+        """The moment of the next event, timer or possible entry; the moments of timers are kept for `_live_through`."""
+        with self.db.reading() as connection:
+            self.enrollment_wake, self.message_wake = ahead.next_wakes(connection)
+        moments = [moment for moment in (self.enrollment_wake, self.message_wake) if moment is not None]
+        if self.place < len(self.lines):
+            moments.append(self.lines[self.place].at)
+        opening = self.openings.next()
+        if opening is not None and opening <= self.last_entry:
+            moments.append(opening)
+        return min(moments, default=None)
+
+    def _live_through(self) -> None:
+        """Everything that is due now: events, entries, people, messages, in this order."""
+        due = self._take()
+        due += self._enter()
+        if self.enrollment_wake is not None and self.enrollment_wake <= self.now:
+            due += claim_due(self.db, enrollments.CLAIM_DUE, self.now, self.lease, self.at_once)
+        planned = self._advance(due) if due else []
+        if self.message_wake is not None and self.message_wake <= self.now:
+            if self.sending:
+                recover(self.db, self.now)
+            planned += claim_due(self.db, messages.CLAIM_DUE, self.now, self.lease, self.at_once)
+        while planned:
+            planned = self._deliver(sorted(planned))
+
+    def _take(self) -> list[int]:
+        """Takes the events of this moment."""
+        due: list[int] = []
+        while self.place < len(self.lines) and self.lines[self.place].at <= self.now:
+            few: list[Line] = []
+            while len(few) < self.at_once and self.place < len(self.lines) and self.lines[self.place].at <= self.now:
+                few.append(self.lines[self.place])
+                self.place += 1
+            taken = take(
+                self.db,
+                self.project,
+                [line.entry for line in few],
+                self.now,
+                lease=self.lease,
+                max_lateness=self.max_lateness,
+            )
+            due += taken.advance
+            taken.advance = []
+            self.done.taken.add(taken)
+            self.done.entered += taken.entered
+            self.openings.hear([line.heard for line in few if line.heard is not None], self.now)
+        return due
+
+    def _enter(self) -> list[int]:
+        if self.now > self.last_entry:
+            return []
+        entered = self.openings.enter(self.now)
+        self.done.entered += len(entered)
+        return entered
+
+    def _advance(self, ids: list[int]) -> list[int]:
+        return advance(self.db, self.project, sorted(ids), self.now, self.lease)
+
+    def _deliver(self, ids: list[int]) -> list[int]:
+        return deliver(self.db, self.project, self.mailer, self.recorder, ids, now=lambda: self.now, lease=self.lease)
