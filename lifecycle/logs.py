@@ -26,7 +26,12 @@ _MASKS = (
     (re.compile(r"(?i)(?<=token=)[^\s&#\"'<>]+"), "[token]"),
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_QUIET = {"dramatiq": logging.WARNING, "CSSUTILS": logging.CRITICAL, "premailer": logging.WARNING}
+_QUIET = {
+    "CSSUTILS": logging.CRITICAL,
+    "alembic": logging.WARNING,
+    "dramatiq": logging.WARNING,
+    "premailer": logging.WARNING,
+}
 
 
 def masked(text: str) -> str:

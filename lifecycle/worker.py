@@ -16,7 +16,7 @@ import dramatiq
 from dramatiq.brokers.redis import RedisBroker
 from dramatiq.middleware import AgeLimit, Middleware, Retries
 
-from lifecycle import clock, logs
+from lifecycle import clock, logs, processes
 from lifecycle.engine import Engine
 from lifecycle.flow.advance import advance
 from lifecycle.flow.deliver import deliver
@@ -28,8 +28,10 @@ _NAMESPACE = "lifecycle:hints"
 def start() -> None:
     """Sets Dramatiq up in a worker process, from the environment."""
     settings = Settings.load()
-    logs.configure(settings)
+    logs.configure(as_json=settings.logs_as_json, level=settings.log_level)
     clock.use(settings.make_clock())
+    processes.end_once()
+    processes.end_with_parent()
     engine = Engine(settings)
     broker = make_broker(engine)
     dramatiq.set_broker(broker)

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
 import click
-
-from lifecycle.settings import Settings, redacted
 
 from . import opened
 from .lazy import Group
-
-if TYPE_CHECKING:
-    from lifecycle.store.database import Database
 
 
 @click.group(cls=Group)
@@ -34,11 +25,11 @@ def upgrade(revision: str) -> None:
     from lifecycle.store import schema
 
     settings = opened.settings()
-    with _any(settings) as database:
+    with opened.any_database(settings) as database:
         before = schema.current(database)
         schema.upgrade(database, revision)
         after = schema.current(database)
-    place = redacted(settings.database)
+    place = opened.shown(settings)
     click.echo(f"{place} is at {after}" + (" already" if before == after else f", was {before or 'empty'}"))
 
 
@@ -56,10 +47,10 @@ def downgrade(revision: str, yes: bool) -> None:
 
     settings = opened.settings()
     if not yes:
-        click.confirm(f"bring {redacted(settings.database)} back to {revision!r}, losing what it cannot hold?", abort=True)
-    with _any(settings) as database:
+        click.confirm(f"bring {opened.shown(settings)} back to {revision!r}, losing what it cannot hold?", abort=True)
+    with opened.any_database(settings) as database:
         schema.downgrade(database, revision)
-        click.echo(f"{redacted(settings.database)} is at {schema.current(database) or 'no revision: it is empty'}")
+        click.echo(f"{opened.shown(settings)} is at {schema.current(database) or 'no revision: it is empty'}")
 
 
 @db.command()
@@ -72,24 +63,10 @@ def check(ctx: click.Context) -> None:
     settings = opened.settings()
     if not opened.has_database(settings):
         raise StoreError("there is no database yet; run: lifecycle db upgrade")
-    with _any(settings) as database:
+    with opened.any_database(settings) as database:
         differences = schema.check(database)
     for difference in differences:
         click.echo(difference)
     if not differences:
-        click.echo(f"{redacted(settings.database)} is as this version needs it")
+        click.echo(f"{opened.shown(settings)} is as this version needs it")
     ctx.exit(1 if differences else 0)
-
-
-@contextmanager
-def _any(settings: Settings) -> Iterator[Database]:
-    """The database, in whatever state it is; the folder of a default one is made."""
-    from lifecycle.store.database import Database
-
-    if not settings.database_url:
-        settings.home.mkdir(parents=True, exist_ok=True)
-    database = Database(settings.database)
-    try:
-        yield database
-    finally:
-        database.close()

@@ -132,9 +132,9 @@ def _row(journey: Journey) -> dict[str, Any]:
 
     drawn = describe(journey)
     emails = sum(isinstance(step, Send) for step in walk_steps(journey.steps))
-    return {name: drawn[name] for name in ("name", "kind", "topic", "priority", "enter", "goal", "holdout", "where")} | {
-        "emails": emails
-    }
+    return {
+        name: drawn[name] for name in ("name", "kind", "topic", "priority", "enter", "goal", "holdout", "where")
+    } | {"emails": emails}
 
 
 def _counts(settings: Settings) -> dict[str, dict[str, int]]:

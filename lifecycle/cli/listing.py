@@ -71,9 +71,7 @@ def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *,
     return table.row_count
 
 
-def write(
-    rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, as_json: bool, empty: str = "none"
-) -> int:
+def write(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, as_json: bool, empty: str = "none") -> int:
     """Writes a listing either way; returns how many rows it has."""
     return write_json(rows) if as_json else write_table(rows, columns, empty=empty)
 
@@ -109,8 +107,12 @@ def cell(value: object, field: str = "") -> Text:
 
 def harmless(text: str) -> str:
     """The text on one line, without control characters."""
-    text = " ".join(text.split())
-    return text if text.isprintable() else "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text)
+    return printable(" ".join(text.split()))
+
+
+def printable(text: str) -> str:
+    """The text without control characters, blanks as they are."""
+    return text if text.isprintable() else "".join(char if char.isprintable() else "\ufffd" for char in text)
 
 
 def progress(description: str, total: int | None = None) -> Any:

@@ -80,9 +80,7 @@ def messages(
             return
         shown = write(found, _COLUMNS, as_json=False, empty="no messages")
         if shown == most:
-            total = reports.count_messages(
-                connection, states=states, journey=journey, customer=customer, reason=reason
-            )
+            total = reports.count_messages(connection, states=states, journey=journey, customer=customer, reason=reason)
             if total > shown:
                 click.echo(f"the newest {shown:,} of {total:,}; all of them: --limit 0", err=True)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle import clock, logs
-from lifecycle.settings import Settings
+from lifecycle.settings import Settings, redacted
 
 if TYPE_CHECKING:
     from lifecycle.engine import Engine
@@ -54,8 +54,27 @@ def engine(loaded: Settings | None = None) -> Iterator[Engine]:
         yield opened
 
 
+@contextmanager
+def any_database(loaded: Settings) -> Iterator[Database]:
+    """The database in whatever state it is; the folder of a default one is made."""
+    from lifecycle.store.database import Database
+
+    if not loaded.database_url:
+        loaded.home.mkdir(parents=True, exist_ok=True)
+    db = Database(loaded.database)
+    try:
+        yield db
+    finally:
+        db.close()
+
+
 def has_database(loaded: Settings) -> bool:
     """False where the database is a file that nobody has made yet; looking must not make it."""
     if not loaded.database.startswith("sqlite"):
         return True
     return Path(loaded.database.partition("///")[2].partition("?")[0]).exists()
+
+
+def shown(loaded: Settings) -> str:
+    """The database as people may see it."""
+    return loaded.database if loaded.database.startswith("sqlite") else redacted(loaded.database)

@@ -30,7 +30,9 @@ def enter_by_hand(
     The scheduler finds them at its next look. Raises DefinitionError where people enter the journey otherwise.
     """
     if not isinstance(journey.enter, Manually):
-        raise DefinitionError(journey.defined_at, f"people do not enter {journey.name!r} by hand", "say enter=manually()")
+        raise DefinitionError(
+            journey.defined_at, f"people do not enter {journey.name!r} by hand", "say enter=manually()"
+        )
     customers = list(dict.fromkeys(customer_ids))
     with db.transaction() as connection:
         _LOCK.run(connection, keys=customers)

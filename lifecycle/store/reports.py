@@ -84,7 +84,8 @@ _CUSTOMERS = Statement(
 )
 _CUSTOMER_BY_ID = Statement(f"SELECT {', '.join(_CUSTOMER)} FROM customer WHERE id = :id", returns=_CUSTOMER)
 _WHOSE_ADDRESS = Statement(
-    "SELECT id FROM customer WHERE lower(email) = lower(CAST(:email AS text)) ORDER BY id LIMIT 1", returns={"id": Text()}
+    "SELECT id FROM customer WHERE lower(email) = lower(CAST(:email AS text)) ORDER BY id LIMIT 1",
+    returns={"id": Text()},
 )
 
 _EVENTS = Statement(
@@ -108,7 +109,8 @@ _ENROLLMENTS = Statement(
     returns={"due_at": Instant(), "entered_at": Instant(), "ended_at": Instant()},
 )
 _SUPPRESSION = Statement(
-    "SELECT address, reason, at, reply FROM suppression WHERE address = lower(CAST(:email AS text))", returns={"at": Instant()}
+    "SELECT address, reason, at, reply FROM suppression WHERE address = lower(CAST(:email AS text))",
+    returns={"at": Instant()},
 )
 
 _NEWEST_EVENT = Statement(
