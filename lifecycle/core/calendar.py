@@ -1,6 +1,7 @@
 """Wall clocks: moments are UTC, but people live by the clock in their zone.
 
-A wall time that a clock change skips means the first moment after the gap; one that comes twice means the first.
+A wall time that a clock change skips means the first moment after the gap; one that comes twice means the first,
+but quiet hours end at the last: nobody is disturbed while their clock shows quiet hours.
 """
 
 from __future__ import annotations
@@ -48,19 +49,18 @@ def plus(moment: datetime, duration: Duration, zone: ZoneInfo) -> datetime:
     """`moment` and so many calendar days at the same wall time, then so many exact seconds."""
     if duration.days:
         local = moment.astimezone(zone)
-        target = at_wall(local.replace(tzinfo=None, fold=0) + timedelta(days=duration.days), zone)
-        moment = target
+        moment = at_wall(local.replace(tzinfo=None, fold=0) + timedelta(days=duration.days), zone)
     return moment + timedelta(seconds=duration.seconds)
 
 
 def next_wall_time(moment: datetime, at: time, zone: ZoneInfo) -> datetime:
-    """The first moment, now included, at which clocks in `zone` show `at`."""
-    today = moment.astimezone(zone).date()
-    for offset in range(3):
-        candidate = on_day(today + timedelta(days=offset), at, zone)
-        if candidate >= moment:
+    """The first moment, now included, at which clocks in `zone` show `at`; a day that was left out has no such time."""
+    day = moment.astimezone(zone).date()
+    while True:
+        candidate = on_day(day, at, zone)
+        if candidate >= moment and candidate.astimezone(zone).date() == day:
             return candidate
-    raise AssertionError("one of the next three days has that time, or a gap that stands for it")
+        day += timedelta(days=1)
 
 
 def on_day(day: date, at: time, zone: ZoneInfo) -> datetime:
@@ -71,12 +71,23 @@ def on_day(day: date, at: time, zone: ZoneInfo) -> datetime:
 @lru_cache(maxsize=4096)
 def quiet_until(moment: datetime, quiet: QuietHours | None, zone: ZoneInfo) -> datetime | None:
     """When the quiet hours around `moment` end, or None outside them; kept, as a batch asks for one moment again."""
-    if quiet is None:
-        return None
+    until = moment
+    while quiet is not None and (end := _end_of_night(until, quiet, zone)):
+        until = end  # where a day was left out, the next night begins as this one ends
+    return until if until > moment else None
+
+
+def _end_of_night(moment: datetime, quiet: QuietHours, zone: ZoneInfo) -> datetime | None:
+    """The end of the one stretch of quiet hours that `moment` is in, or None."""
     today = moment.astimezone(zone).date()
     overnight = timedelta(days=1 if quiet.end <= quiet.start else 0)
     for day in (today - timedelta(days=1), today):
-        start, end = on_day(day, quiet.start, zone), on_day(day + overnight, quiet.end, zone)
-        if start <= moment < end:
+        if on_day(day, quiet.start, zone) <= moment < (end := _last_on_day(day + overnight, quiet.end, zone)):
             return end
     return None
+
+
+def _last_on_day(day: date, at: time, zone: ZoneInfo) -> datetime:
+    """As `on_day`, but the second time where `at` comes twice."""
+    second = datetime.combine(day, at, zone).replace(fold=1).astimezone(UTC)
+    return max(second, on_day(day, at, zone))

@@ -155,9 +155,15 @@ def _until_date(value: object, at: time, facts: Facts, now: datetime) -> datetim
 
 
 def already_came(step: WaitFor, facts: Facts, entered_at: datetime, now: datetime) -> bool:
-    """Whether the awaited event came since the journey began: somebody who was quicker is not made to wait."""
+    """Whether the awaited event came since the journey began: somebody who was quicker is not made to wait.
+
+    The trigger itself is not awaited, though under a virtual clock it bears the very moment of entering.
+    """
     return any(
         entered_at <= occurrence.at <= now
+        and not (
+            occurrence.at == entered_at and step.event == facts.trigger_event and occurrence.properties == facts.trigger
+        )
         and (step.where is None or matches(step.where, facts, now, occurrence, step.event))
         for occurrence in facts.occurrences.get(step.event, ())
     )

@@ -57,16 +57,17 @@ def move(
     changes = _Changes()
     for row in known:
         journey = project.journeys[row.journey]
-        theirs = _with_trigger(facts[row.customer_id], journey, row.trigger)
+        theirs = with_trigger(facts[row.customer_id], journey, row.trigger)
         standing = Standing(row.step, row.awaiting, bool(row.arrived), row.entered_at)
         changes.add(row, journey, decide(journey, standing, theirs, now), theirs, project, now, lease)
     for row in rows:
         if row.journey not in project.journeys:
-            changes.moves.append(_place(row.id, "held", row.step, reason="journey_removed"))
+            changes.moves.append(_place(row.id, "held", row.step, reason="journey_removed", awaiting=row.awaiting))
     return changes.write(connection, now)
 
 
-def _with_trigger(facts: Facts, journey: Journey, trigger: Mapping[str, Any]) -> Facts:
+def with_trigger(facts: Facts, journey: Journey, trigger: Mapping[str, Any]) -> Facts:
+    """The facts, with the properties of the event that started the journey."""
     event = journey.enter.event if isinstance(journey.enter, On) else None
     return replace(facts, trigger=trigger, trigger_event=event)
 

@@ -4,7 +4,8 @@
     send     render, transport, record; in the order of the claim, so that a crash leaves few uncertain
     finish   one transaction: the enrollments of what is final move on
 
-What was claimed and not begun when the worker is asked to stop, or its lease runs out, is handed back.
+What was claimed and not begun when the worker is asked to stop, or when half of its lease is over, is handed back:
+the other half is for what is in flight, so that nobody takes over what may still be sent.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import logging
 import os
 import secrets
 import socket
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -28,7 +29,7 @@ from lifecycle.core.caps import Counted, longest
 from lifecycle.core.evaluate import matches
 from lifecycle.core.judge import Candidate, Defer, Go, Recipient, Skip, judge
 from lifecycle.core.needs import needs_of
-from lifecycle.errors import RenderError
+from lifecycle.errors import RenderError, TemplateError
 from lifecycle.journey.policy import Policy
 from lifecycle.journey.project import Project
 from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown
@@ -36,8 +37,9 @@ from lifecycle.store import enrollments, messages
 from lifecycle.store.database import Database
 from lifecycle.store.facts import customer_traits, load_facts
 from lifecycle.store.recorder import Recorder
+from lifecycle.store.suppressions import Suppressed
 
-from .advance import move
+from .advance import move, with_trigger
 from .mailer import Envelope, Mailer, deliverable
 
 log = logging.getLogger(__name__)
@@ -45,13 +47,16 @@ log = logging.getLogger(__name__)
 Clock = Callable[[], datetime]
 
 _FIRST_RETRY, _LONGEST_RETRY, _MOST_RETRIES = timedelta(minutes=5), timedelta(hours=4), 35  # 35 pauses are 5 days
+_SENT_AGAIN = "sent_again"
+_OF_THE_SENDER = ("5.1.7", "5.1.8")  # RFC 3463: a fault of our own address, which says nothing of theirs
 
 
 @dataclass(slots=True)
 class Claimed:
-    """What one worker sends next, in this order; the lease ends at `until`."""
+    """What one worker sends next, in this order; it begins nothing after `begin_by`, and its lease ends at `until`."""
 
     name: str
+    begin_by: datetime
     until: datetime
     letters: list[ToSend] = field(default_factory=list)
 
@@ -94,7 +99,7 @@ def claim(
     db: Database, project: Project, mailer: Mailer, ids: Sequence[int], now: datetime, lease: timedelta
 ) -> Claimed:
     """Judges the due messages among `ids` and reserves those that may go."""
-    claimed = Claimed(f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", now + lease)
+    claimed = Claimed(f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", now + lease / 2, now + lease)
     with db.transaction() as connection:
         messages.LOCK_CUSTOMERS.run(connection, ids=ids)
         rows: Sequence[Row[Any]] = messages.DUE.run(connection, ids=ids, now=now).all()
@@ -156,7 +161,15 @@ def _exit_now(connection: Connection, project: Project, rows: Sequence[Row[Any]]
         now=now,
         default_zone=project.policy.timezone,
     )
-    ended = {row.enrollment_id for row in watched if matches(conditions[row.journey], facts[row.customer_id], now)}
+    ended = {
+        row.enrollment_id
+        for row in watched
+        if matches(
+            conditions[row.journey],
+            with_trigger(facts[row.customer_id], project.journeys[row.journey], row.trigger),
+            now,
+        )
+    }
     if ended:
         enrollments.END.run(connection, ids=sorted(ended), state="exited", reason="exit_when", now=now)
     return ended
@@ -202,7 +215,7 @@ def _judged(
             locale = row.locale or project.policy.locale
             envelope = Envelope(row.id, row.customer_id, address or "", row.message_id, row.topic, marketing)
             traits = customer_traits(row)
-            resent = row.reason == "sent_again"
+            resent = (row.reason or "").startswith(_SENT_AGAIN)
             claimed.letters.append(ToSend(envelope, row.template, traits, row.trigger, zone, row.attempts + 1, resent))
             return write | {
                 "state": "sending",
@@ -232,37 +245,41 @@ def _send(
 ) -> None:
     """Sends what was claimed; every outcome is recorded as it comes, and what was not begun is handed back."""
     subjects: dict[int, str] = {}
-    waiting = {item.envelope.id: item for item in claimed.letters}
+    waiting = deque(claimed.letters)
+    in_flight: dict[int, ToSend] = {}
 
     def letters() -> Iterator[Letter]:
-        for item in claimed.letters:
+        while waiting:
             moment = now()
-            if stopping() or moment >= claimed.until:
+            if stopping() or moment >= claimed.begin_by:
                 return
+            item = waiting.popleft()
             try:
                 rendered, unsubscribe = mailer.render(
                     item.template, item.envelope, item.customer, item.event, moment.astimezone(item.zone)
                 )
                 letter = mailer.letter(item.envelope, rendered, unsubscribe, moment)
-            except (RenderError, ValueError) as error:
-                del waiting[item.envelope.id]
-                _settle(db, _failed(item, str(error)))
+            except (RenderError, TemplateError, ValueError) as error:
+                recorder.settle(_failed(item, str(error)))
                 continue
+            in_flight[letter.id] = item
             subjects[letter.id] = rendered.subject
             yield letter
 
     try:
         for letter, outcome in mailer.transport.deliver(letters()):
-            item = waiting.pop(letter.id)
+            item, subject = in_flight.pop(letter.id), subjects.pop(letter.id)
             if isinstance(outcome, Accepted):
-                recorder.sent(letter.id, now(), subjects.pop(letter.id))
+                recorder.sent(letter.id, now(), subject)
             else:
-                _settle(db, _settled(item, outcome, subjects.pop(letter.id), now()), _suppressed(item, outcome, now()))
+                recorder.settle(_settled(item, outcome, subject, now()), _suppressed(item, outcome, now()))
     finally:
+        # What an error leaves in flight is nobody's to hand back: it may be with the server. Its lease will end.
         recorder.flush()
         if waiting:
             with db.transaction() as connection:
-                messages.HAND_BACK.run(connection, ids=list(waiting), claim=claimed.name, now=now())
+                ids = [item.envelope.id for item in waiting]
+                messages.HAND_BACK.run(connection, ids=ids, claim=claimed.name, now=now())
 
 
 def _failed(item: ToSend, reason: str) -> dict[str, Any]:
@@ -277,13 +294,14 @@ def _settled(item: ToSend, outcome: Outcome, subject: str, now: datetime) -> dic
             if item.attempts >= _MOST_RETRIES:
                 return row | {"state": "failed", "reason": reply, "counts": False}
             again = now + retry_pause(item.attempts)
-            return row | {"state": "pending", "reason": reply, "due_at": again, "wake_at": again, "counts": False}
+            reason = f"{_SENT_AGAIN}: {reply}" if item.resent else reply
+            return row | {"state": "pending", "reason": reason, "due_at": again, "wake_at": again, "counts": False}
         case Refused(reply=reply):
             return row | {"state": "failed", "reason": reply, "counts": False}
         case Unknown(reply=reply):
             if not item.envelope.marketing and not item.resent:
                 again = now + retry_pause(item.attempts)
-                return row | {"state": "pending", "reason": "sent_again", "due_at": again, "wake_at": again}
+                return row | {"state": "pending", "reason": _SENT_AGAIN, "due_at": again, "wake_at": again}
             return row | {"state": "uncertain", "reason": reply, "counts": True}
         case Accepted():
             return row | {"state": "sent", "sent_at": now, "counts": True}
@@ -296,27 +314,22 @@ def retry_pause(attempts: int) -> timedelta:
     return min(_FIRST_RETRY * int(2 ** min(attempts - 1, 16)), _LONGEST_RETRY)
 
 
-def _suppressed(item: ToSend, outcome: Outcome, now: datetime) -> list[dict[str, Any]]:
+def _suppressed(item: ToSend, outcome: Outcome, now: datetime) -> list[Suppressed]:
     """A suppression where the server said that the mailbox does not exist (RFC 3463, 5.1.x)."""
-    if isinstance(outcome, Refused) and (outcome.enhanced or "").startswith("5.1."):
-        address = item.envelope.address.lower()
-        return [{"address": address, "reason": "hard_bounce", "at": now, "reply": outcome.reply}]
-    return []
-
-
-def _settle(db: Database, row: dict[str, Any], suppressions: Sequence[dict[str, Any]] = ()) -> None:
-    with db.transaction() as connection:
-        messages.SETTLE.run(connection, rows=[row])
-        if suppressions:
-            messages.SUPPRESS.run(connection, rows=suppressions)
+    enhanced = outcome.enhanced if isinstance(outcome, Refused) else None
+    if enhanced is None or not enhanced.startswith("5.1.") or enhanced in _OF_THE_SENDER:
+        return []
+    return [Suppressed(item.envelope.address, "hard_bounce", now, outcome.reply)]
 
 
 def finish(db: Database, project: Project, ids: Sequence[int], now: datetime, lease: timedelta) -> list[int]:
     """Has the journeys of final messages move on; returns the ids of the messages planned next."""
     with db.transaction() as connection:
         messages.LOCK_CUSTOMERS.run(connection, ids=ids)
-        told = [row.enrollment_id for row in messages.FINISH.run(connection, ids=ids)]
+        told = {(row.enrollment_id, row.step) for row in messages.FINISH.run(connection, ids=ids)}
         if not told:
             return []
-        rows = enrollments.AWAITING_MESSAGE.run(connection, ids=told).all()
+        awaiting = enrollments.AWAITING_MESSAGE.run(connection, ids=sorted({enrollment for enrollment, _ in told}))
+        # A message that was settled again later says nothing of the step at which somebody stands by then.
+        rows = [row for row in awaiting if (row.id, row.step) in told]
         return move(connection, project, rows, now, lease)

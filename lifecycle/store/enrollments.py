@@ -62,7 +62,8 @@ MOVE = Statement(
     """
     UPDATE enrollment
     SET state = rows.state, step = rows.step, due_at = rows.due_at, wake_at = rows.due_at,
-        awaiting = rows.awaiting, arrived = false, ended_at = rows.ended_at, reason = rows.reason
+        awaiting = rows.awaiting, arrived = (rows.state = 'held' AND enrollment.arrived),
+        ended_at = rows.ended_at, reason = rows.reason
     FROM {rows}
     WHERE enrollment.id = rows.id
     """,

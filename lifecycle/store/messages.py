@@ -64,15 +64,14 @@ CLAIM_DUE = Statement(
 RECOVER = Statement(
     """
     UPDATE message
-    SET state = CASE WHEN lost.place > lanes OR (kind = 'transactional' AND reason IS DISTINCT FROM 'sent_again')
-                     THEN 'pending' ELSE 'uncertain' END,
-        counted_at = CASE WHEN lost.place > lanes THEN NULL ELSE counted_at END,
-        reason = CASE WHEN lost.place > lanes THEN reason
-                      WHEN kind = 'transactional' AND reason IS DISTINCT FROM 'sent_again' THEN 'sent_again'
-                      ELSE 'lease_expired' END,
+    SET state = CASE WHEN lost.begun AND lost.final THEN 'uncertain' ELSE 'pending' END,
+        reason = CASE WHEN NOT lost.begun THEN reason WHEN lost.final THEN 'lease_expired' ELSE 'sent_again' END,
+        counted_at = CASE WHEN lost.begun THEN counted_at END,
+        attempts = CASE WHEN lost.begun THEN attempts ELSE attempts - 1 END,
         due_at = :now, wake_at = :now
     FROM (
-        SELECT id, row_number() OVER (PARTITION BY claim ORDER BY position) AS place
+        SELECT id, row_number() OVER (PARTITION BY claim ORDER BY position) <= lanes AS begun,
+               kind = 'marketing' OR COALESCE(reason, '') LIKE 'sent_again%' AS final
         FROM message WHERE wake_at <= :now AND state = 'sending'
     ) AS lost
     WHERE message.id = lost.id AND state = 'sending'
@@ -201,9 +200,9 @@ FINISH = Statement(
     """
     UPDATE message SET wake_at = NULL, due_at = NULL
     WHERE id IN {ids} AND wake_at IS NOT NULL AND state IN ('sent', 'skipped', 'failed', 'uncertain')
-    RETURNING enrollment_id
+    RETURNING enrollment_id, step
     """,
-    returns={"enrollment_id": Id},
+    returns={"enrollment_id": Id, "step": Text()},
 )
 
 WAKE_PENDING = Statement(
@@ -213,16 +212,6 @@ WAKE_PENDING = Statement(
     """
 )
 """Has the pending message of an ended journey looked at now, so that its reason is known at once."""
-
-SUPPRESS = Statement(
-    """
-    INSERT INTO suppression (address, reason, at, reply)
-    SELECT address, reason, at, reply FROM {rows}
-    WHERE true
-    ON CONFLICT (address) DO NOTHING
-    """,
-    rows={"address": "text", "reason": "text", "at": "timestamptz", "reply": "text"},
-)
 
 
 @lru_cache(maxsize=64)
@@ -237,7 +226,7 @@ def _counting(caps: tuple[Cap, ...]) -> Statement:
         SELECT customer_id, {columns} FROM message
         WHERE customer_id IN {{keys}} AND counted_at IS NOT NULL AND counted_at > :since
         GROUP BY customer_id
-        """  # noqa: S608 - the policy's caps give numbers of parameters, nothing else
+        """
     )
 
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
@@ -23,8 +23,10 @@ import psycopg
 from psycopg import pq
 from sqlalchemy.exc import DBAPIError
 
+from . import suppressions
 from .database import Database
 from .messages import SETTLE
+from .suppressions import Suppressed
 from .types import stamp
 
 log = logging.getLogger(__name__)
@@ -53,9 +55,13 @@ class Recorder:
         self._pause = pause
         self._line: _Line | None = None
 
-    def sent(self, id: int, at: datetime, subject: str) -> None:  # noqa: A002 - the row's id
+    def sent(self, id: int, at: datetime, subject: str) -> None:
         """Records that message `id` was accepted at `at`; waits for the database if it is away."""
         self._do([(id, at, subject)])
+
+    def settle(self, row: dict[str, Any], suppressed: Sequence[Suppressed] = ()) -> None:
+        """Records any other outcome (a row of `messages.SETTLE`); waits for the database if it is away."""
+        self._insist([row], suppressed)
 
     def flush(self) -> None:
         """Waits until everything is recorded."""
@@ -76,23 +82,31 @@ class Recorder:
                 line.flush()
         except (psycopg.Error, DBAPIError, OSError, self._db.driver_error) as error:
             lost = [*(self._line.unconfirmed if self._line else ()), *sent]
-            log.warning("database is away, %d sent messages wait to be recorded: %s", len(lost), type(error).__name__)
             self.close()
-            self._insist(list(dict.fromkeys(lost)))
+            if lost:
+                log.warning("a record was lost on its way to the database (%s); writing it again", _cause(error))
+                self._insist([_row(*each) for each in dict.fromkeys(lost)])
 
-    def _insist(self, sent: list[Sent]) -> None:
+    def _insist(self, rows: list[dict[str, Any]], suppressed: Sequence[Suppressed] = ()) -> None:
         pause = _FIRST_PAUSE
-        while sent:
+        while True:
             try:
                 with self._db.transaction() as connection:
-                    SETTLE.run(connection, rows=[_row(*each) for each in sent])
+                    SETTLE.run(connection, rows=rows)
+                    suppressions.add(connection, suppressed)
                 return
-            except DBAPIError:
+            except DBAPIError as error:
+                log.warning("the database is away (%s); %d outcomes wait to be recorded", _cause(error), len(rows))
                 self._pause(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _row(id: int, at: datetime, subject: str) -> dict[str, Any]:  # noqa: A002
+def _cause(error: Exception) -> str:
+    """The driver's own words, without the parameters that SQLAlchemy adds."""
+    return str(getattr(error, "orig", None) or error).partition("\n")[0][:200]
+
+
+def _row(id: int, at: datetime, subject: str) -> dict[str, Any]:
     return {"id": id, "state": "sent", "sent_at": at, "subject": subject, "counts": True}
 
 
