@@ -179,6 +179,8 @@ def walk(condition: Condition) -> Iterator[Node]:
 
 def compare(left: Ref, operator: Operator, right: object) -> Compare:
     """A comparison whose types were checked; raises DefinitionError at the marketer's line."""
+    if right == left:
+        raise DefinitionError(here(), f"{left} compared with itself", "compare it with something else")
     if isinstance(right, PropertyRef):
         if right.kind != left.kind:
             raise DefinitionError(

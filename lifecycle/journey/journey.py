@@ -16,7 +16,7 @@ from lifecycle.errors import DefinitionError
 
 from .conditions import Condition, PropertyRef, as_condition
 from .durations import Duration, as_span, days
-from .entries import EachYear, Entry, Manually, On, OnDate, When, event_name
+from .entries import EachYear, Entry, On, OnDate, event_name
 from .origin import here, is_text
 from .steps import Exit, Step, as_steps, walk_steps, ways
 from .vocabulary import Event, Property
@@ -146,7 +146,8 @@ def _mistakes(journey: Any) -> Iterator[tuple[bool, str, str]]:
     """Whether something cannot be, what, and the remedy; in order, each relying on those before it."""
     j, enter, again_after = journey, journey.enter, journey.again_after
     yield not _is_plain(j.name), "the name is no plain word", "use letters, digits and _, at most 60"
-    yield not is_text(j.topic), f"topic={j.topic!r} is no topic", "say what people unsubscribe from: topic='offers'"
+    no_topic = not is_text(j.topic) or j.topic == "*"  # "*" is all of them, in consents
+    yield no_topic, f"topic={j.topic!r} is no topic", "say what people unsubscribe from: topic='offers'"
     entries = "use on(), when(), each_year(), on_date() or manually()"
     yield not isinstance(enter, get_args(Entry)), f"enter={enter!r} is no entry", entries
     yield not j.steps, "there are no steps", "give at least one Send"
@@ -176,13 +177,14 @@ def _refuse_twins(journey: Journey) -> None:
     """Raises where two steps share a name, or where an old name leads to two steps."""
     by_name: dict[str, Step] = {}
     for step in walk_steps(journey.steps):
-        twin = by_name.setdefault(step.name, step)
-        if twin is not step:
+        if step.name in by_name:
+            twin = by_name[step.name]
             raise DefinitionError(
                 step.defined_at,
                 f"journey {journey.name!r}: the step at {twin.defined_at} is named {step.name!r} too",
                 "people are parked by name: give one of them name=",
             )
+        by_name[step.name] = step
     by_old_name: dict[str, Step] = {}
     for step in by_name.values():
         if step.was is not None:
@@ -210,6 +212,3 @@ def _refuse_unreachable(steps: Sequence[Step]) -> bool:
                 )
             return True
     return False
-
-
-__all__ = ["Journey", "Kind", "LeapDay", "Manually", "Place", "When", "always"]

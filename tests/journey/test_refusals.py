@@ -42,6 +42,7 @@ CONDITIONS = [
     ("customer.vip == 'yes'", "customer.vip is a flag, compared with 'yes'", "give a flag"),
     ("Ordered.gift > True", "order.completed.gift is a flag and has no order", "~ for its opposite"),
     ("Ordered.total == Ordered.order_id", "is a number, order.completed.order_id is a text", "compare like with like"),
+    ("Ordered.total >= Ordered.total", "order.completed.total compared with itself", "with something else"),
     ("customer.first_name == None", "compared with None", "is_set()"),
     ("customer.first_name.is_in()", "lists nothing", "give at least one value"),
     ("customer.first_name.is_in('Ann', 3)", "compared with 3 of type int", "give a text"),
@@ -104,6 +105,7 @@ JOURNEYS = [
     (journey("name='spring sale!'"), "the name is no plain word", "use letters, digits and _"),
     (journey("name=''"), "the name is no plain word", "use letters, digits and _"),
     (journey("topic=' '"), "topic=' ' is no topic", "say what people unsubscribe from"),
+    (journey("topic='*'"), "topic='*' is no topic", "say what people unsubscribe from"),
     (journey("enter=Ordered"), "is no entry", "use on(), when()"),
     (journey("steps=[]"), "there are no steps", "give at least one Send"),
     (journey("steps=Send('hello')"), "is no list of steps", "put them in brackets"),
@@ -124,6 +126,7 @@ JOURNEYS = [
     (journey("only=Ordered"), "only= wants a condition", "compare an attribute"),
     (journey("exit_when=3"), "exit_when= wants a condition, not 3", "compare an attribute"),
     (journey(f"steps=[{SEND}, {SEND}]"), "is named 'hello' too", "give one of them name="),
+    (journey(f"steps=[{SEND}] * 2"), "is named 'hello' too", "give one of them name="),
     (
         journey(f"steps=[{SEND}, Branch('hello', when=customer.vip)]"),
         "is named 'hello' too",
