@@ -86,7 +86,9 @@ class Renderer:
             raise RenderError(name, f"{type(error).__name__}: {error}") from error
         if len(html) > LARGEST_PART or len(text) > LARGEST_PART:
             raise RenderError(name, f"a part is larger than {LARGEST_PART:,} characters; shorten the data")
-        return Rendered(_one_line(subject), _one_line(preheader), html, _GAPS.sub("\n\n", text))
+        if "\n\n\n" in text:
+            text = _GAPS.sub("\n\n", text)
+        return Rendered(_one_line(subject), _one_line(preheader), html, text)
 
     def _templates(self, name: str) -> _Templates:
         if name not in self._ready:

@@ -172,7 +172,7 @@ COLUMN = "<mj-column></mj-column>"
         (text("{{ name | safe }}"), 0, "unknown filter 'safe'", ""),
         (text("{% if name is evn %}{% endif %}"), 0, "unknown test 'evn'", "even"),
         (text("\n{% if a %}"), 1, "Unexpected end of template", ""),
-        (f"<mj-section>\n{{% for x in y %}}{COLUMN}{{% endfor %}}</mj-section>", 1, "around mj-column", "inside the col"),
+        (f"<mj-section>\n{{% for x in y %}}{COLUMN}{{% endfor %}}</mj-section>", 1, "around mj-column", "the column"),
         (f"<mj-section>\n{{% if x %}}{COLUMN}{{% endif %}}</mj-section>", 1, "around mj-column", "whole sections"),
         (f"{{% if x %}}\n<mj-section>{{% endif %}}{COLUMN}</mj-section>", 1, "stands in <mj-section>", "same tag"),
         (text("<b>{% if x %}</b>\n{% endif %}"), 1, "{% endif %} stands in <mj-text>", "same tag"),
