@@ -3,8 +3,9 @@
     with SmtpServer(at={"rcpt": [b"550 5.1.1 no such user"]}) as server:
         transport = SmtpTransport(server.url)
 
-`at` names a step (connect, ehlo, starttls, auth, mail, rcpt, data, content, rset) and what happens there: an action
-for every time, or a list of actions, one for each time, then the ordinary reply. An action is a reply to give, which
+`at` names a step (connect, ehlo, starttls, auth, mail, rcpt, data, arriving, content) and what happens there: an action
+for every time, or a list of actions, one for each time, then the ordinary reply. "arriving" is a content of which
+only a part is there; a reply to it is a premature one. An action is a reply to give, which
 refuses what was asked unless it is a 2xx or 3xx, or one of the words below. `behave` is asked instead, if given.
 """
 
@@ -86,6 +87,7 @@ class SmtpServer:
         self.received: list[Mail] = []
         self.connections = 0
         self.commands: list[str] = []  # the verbs, in the order of arrival, over all connections
+        self.client_names: list[str] = []  # what was said in EHLO
         self.behind_content: list[bytes] = []  # the verb that came in one piece with each content
         self.in_content: Callable[[Mail], None] | None = None  # called when a content is complete, before any action
         self.port = 0
@@ -183,7 +185,8 @@ class _Scripted(Receiver):
             self.hang_up()
         return super().greet() if reply is None else reply
 
-    def hello(self, extended: bool) -> bytes:
+    def hello(self, name: str, extended: bool) -> bytes:
+        self._server.client_names.append(name)
         reply = self._act("ehlo")
         server = self._server
         offered = [b"PIPELINING"] if server.pipelining else []
@@ -192,7 +195,7 @@ class _Scripted(Receiver):
         if server.login and (self._secure or not server.authority):
             offered.append(b"AUTH PLAIN")
         self.extensions = tuple(offered)
-        return super().hello(extended) if reply is None else reply
+        return super().hello(name, extended) if reply is None else reply
 
     def mail(self, sender: str) -> bytes:
         reply = self._act("mail", sender)
@@ -209,6 +212,14 @@ class _Scripted(Receiver):
         if reply is None and self._server.data_without_recipient:
             return b"354 go ahead\r\n"
         return super().data() if reply is None else reply
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._in_content and self._incoming:
+            reply = self._act("arriving")
+            if reply is not None:
+                self.pause()
+                self._write(reply)
 
     def content(self, mail: Mail) -> bytes:
         if not mail.recipients:

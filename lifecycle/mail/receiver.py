@@ -47,7 +47,7 @@ class Receiver(asyncio.Protocol):
         """The first line, before the client says anything."""
         return b"220 localhost ESMTP\r\n"
 
-    def hello(self, extended: bool) -> bytes:
+    def hello(self, name: str, extended: bool) -> bytes:
         """EHLO, or HELO; both begin anew."""
         self.forget()
         lines = [b"localhost", *self.extensions] if extended else [b"localhost"]
@@ -185,14 +185,14 @@ class Receiver(asyncio.Protocol):
                 path = _PATH.match(argument)
                 return self.rcpt(path[1].decode("utf-8", "replace")) if path else b"501 5.1.3 bad recipient\r\n"
             case b"DATA":
-                reply = self.data() if self.sender is not None else b"503 5.5.1 need MAIL first\r\n"
+                reply = self.data()
                 self._in_content = reply.startswith(b"354")
                 return reply
             case b"RSET":
                 self.forget()
                 return b"250 2.0.0 Ok\r\n"
             case b"EHLO" | b"HELO":
-                return self.hello(verb.upper() == b"EHLO")
+                return self.hello(argument.decode("latin-1"), verb.upper() == b"EHLO")
             case b"NOOP":
                 return b"250 2.0.0 Ok\r\n"
             case b"QUIT":

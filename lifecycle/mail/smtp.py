@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import logging
 import selectors
 import time
@@ -15,7 +16,8 @@ from lifecycle.mail.transport import Deferred, Letter, Outcome
 _log = logging.getLogger(__name__)
 
 _AT_ONCE = (0.1, 0.4)  # seconds before a second and third attempt to connect
-_LONGEST_REST = 30.0  # seconds for which an unreachable server is left alone
+_FIRST_REST = 1.0  # seconds for which an unreachable server is left alone, doubling …
+_LONGEST_REST = 30.0  # … up to this
 _WARY = 60.0  # seconds without a second letter on the wire after a server lost its footing there
 _GOODBYE = 1.0  # seconds in which open conversations are brought to an end
 _TRIES = 3  # connections that may be lost under one letter before it is deferred
@@ -75,11 +77,14 @@ class SmtpTransport:
                     continue
                 if any(lane.waiting for lane in self._pool):
                     self._wait(run)
-                elif not self._give_up_one(run):
+                elif not run.returned:
                     break
+                elif run.no_way or len(self._pool) == self.lanes:
+                    run.known.append((run.returned.pop(0), self._trouble))
         finally:
             self._leave(run)
             self._busy = False
+        assert not run.unsettled
         if run.error is not None:
             raise run.error
 
@@ -94,6 +99,7 @@ class SmtpTransport:
 
     def _feed(self, run: _Run) -> None:
         """Give idle lanes their next letter, open more lanes while there are letters, send what may be sent."""
+        run.no_way = False
         for lane in [*self._pool]:
             if lane.idle and (ticket := run.take()) is not None:
                 self._drive(run, lane, ticket)
@@ -102,13 +108,6 @@ class SmtpTransport:
         for lane in [*self._pool]:
             if lane.ready and run.may_send(lane.envelope):
                 self._drive(run, lane, None)
-
-    def _give_up_one(self, run: _Run) -> bool:
-        """Defer the first letter that no connection is left for; False when there is none."""
-        ticket = run.take()
-        if ticket is not None:
-            run.known.append((ticket, self._trouble))
-        return bool(run.known)
 
     def _drive(self, run: _Run, lane: Lane, ticket: Ticket | None) -> None:
         """Begin `ticket` on the lane, or without one send the content that it is ready for."""
@@ -121,7 +120,7 @@ class SmtpTransport:
                     lane.proceed(following)
                 else:
                     if following is not None:
-                        run.put_back([following])
+                        run.put_back(following)
                     raise LostError("the server closed the connection")
             self._watch(lane)
         except LostError as lost:
@@ -137,8 +136,9 @@ class SmtpTransport:
             return False
         lane = None if resting else self._connect()
         if lane is None:
+            run.no_way = True
             if self._pool:
-                run.put_back([ticket])
+                run.put_back(ticket)
             else:
                 run.known.append((ticket, self._trouble))
             return False
@@ -163,7 +163,7 @@ class SmtpTransport:
         """Leave the server alone for a while, longer each time until a connection proves of use."""
         self._trouble = Deferred(reason, code)
         self._troubled_at = time.monotonic()
-        self._rest = min(_LONGEST_REST, self._rest * 2 or 1.0)
+        self._rest = min(_LONGEST_REST, self._rest * 2 or _FIRST_REST)
         self._rest_until = self._troubled_at + self._rest
         _log.warning("%s; leaving it alone for %g s", reason, self._rest)
 
@@ -207,10 +207,14 @@ class SmtpTransport:
             self._be_patient(reason, None)
 
     def _end(self, run: _Run, lane: Lane, reason: str) -> None:
-        """Settle a lost connection: letters whose content never left go on a fresh one, if this one had worked."""
+        """Settle a lost connection.
+
+        Letters whose content never left go out on another one, if this one had worked or if they only rode behind.
+        """
         self._forget(lane)
         self._pool.remove(lane)
-        if lane.content is not None and lane.envelope is not None:
+        riding = lane.content is not None and lane.envelope is not None
+        if riding:
             self._wary_until = time.monotonic() + _WARY
         left = lane.end(reason)
         self._collect(run, lane)
@@ -218,9 +222,10 @@ class SmtpTransport:
             self._be_patient(reason, 421)
         for ticket in left:
             ticket.tries += 1
-            if not lane.served or ticket.tries >= _TRIES:
+            if ticket.tries < _TRIES and (lane.served or riding):
+                run.put_back(ticket)
+            else:
                 run.known.append((ticket, Deferred(f"{reason}, before the final dot")))
-        run.put_back([ticket for ticket in left if lane.served and ticket.tries < _TRIES])
 
     def _watch(self, lane: Lane) -> None:
         """Poll for room to send only while there is something to send."""
@@ -265,6 +270,7 @@ class _Run:
         self._lanes = lanes
         self._source: Iterator[Letter] | None = iter(letters)
         self.returned: list[Ticket] = []  # letters that no connection has carried
+        self.no_way = False  # another lane was needed, and could not be opened
         self._place = 0
 
     def take(self) -> Ticket | None:
@@ -289,9 +295,9 @@ class _Run:
             return None
         return ticket
 
-    def put_back(self, tickets: list[Ticket]) -> None:
-        """Take letters back that no connection has carried."""
-        self.returned = sorted([*self.returned, *tickets], key=lambda ticket: ticket.place)
+    def put_back(self, ticket: Ticket) -> None:
+        """Take back a letter that no connection has carried; the earliest goes out first."""
+        bisect.insort(self.returned, ticket, key=lambda one: one.place)
 
     def may_send(self, ticket: Ticket | None) -> bool:
         """Whether fewer than `lanes` earlier letters are without outcome."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import socket
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -112,6 +114,7 @@ def test_a_refused_recipient_costs_only_its_own_letter(pipelining: bool) -> None
     assert outcomes[4] == Deferred("451 4.3.2 busy", 451)
     assert names(outcomes) == ["Accepted", "Refused", "Accepted", "Deferred", "Accepted"]
     assert server.connections == 1
+    assert server.commands.count("data") == (5 if pipelining else 3)
 
 
 def test_data_taken_without_a_recipient_is_left_by_a_lone_dot() -> None:
@@ -121,6 +124,15 @@ def test_data_taken_without_a_recipient_is_left_by_a_lone_dot() -> None:
     assert names(outcomes) == ["Accepted", "Refused", "Accepted"]
     assert server.commands.count("lone dot") == 1
     assert [mail.recipients for mail in server.received] == [("c1@example.com",), ("c3@example.com",)]
+
+
+def test_data_taken_without_a_sender_ends_the_connection() -> None:
+    # Given a server that refuses MAIL, and yet answers 354: what a lone dot would send is anyone's guess
+    with SmtpServer({"mail": [None, BUSY]}, data_without_recipient=True) as server:
+        outcomes = deliver(server, letters(3))
+    assert names(outcomes) == ["Accepted", "Deferred", "Accepted"]
+    assert server.connections == 2
+    assert "lone dot" not in server.commands
 
 
 @pytest.mark.parametrize("step", ["mail", "data", "content"])
@@ -153,6 +165,76 @@ def test_a_connection_lost_after_the_dot_leaves_the_letter_unknown(action: Actio
     assert names(outcomes) == ["Accepted", "Unknown", "Accepted", "Accepted"]
     assert "after the final dot" in str(outcomes[2])
     assert server.connections == 2
+
+
+def test_a_message_larger_than_all_buffers_arrives_whole(pipelining: bool) -> None:
+    large = a_letter(2, b"0123456789abcdef\r\n" * 500_000)
+    with SmtpServer(pipelining=pipelining) as server:
+        outcomes = deliver(server, [a_letter(1), large, a_letter(3)], timeout=20)
+    assert names(outcomes) == ["Accepted"] * 3
+    assert server.received[1].data == large.data
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"), [(DROP, "Deferred"), (b"552 5.3.4 too large", "Refused"), (b"250 2.0.0 Ok", "Unknown")]
+)
+def test_what_happens_before_the_final_dot_is_never_taken_for_acceptance(
+    action: Action, expected: str, pipelining: bool
+) -> None:
+    # Given a server that closes, refuses or accepts after a part of the content, and reads no more
+    with SmtpServer({"arriving": action}, pipelining=pipelining) as server:
+        outcomes = deliver(
+            server, [a_letter(1), a_letter(2, b"0123456789abcdef\r\n" * 500_000), a_letter(3)], timeout=20
+        )
+    assert names(outcomes) == ["Accepted", expected, "Accepted"]
+
+
+def test_one_hanging_lane_is_ended_in_time_while_the_others_work_on() -> None:
+    # Given a server that never answers the first letter, and no end of others
+    outcomes: dict[int, Outcome] = {}
+
+    def endless() -> Iterator[Letter]:
+        for number in itertools.count(1):
+            if 1 in outcomes or number > 100_000:
+                return
+            yield a_letter(number)
+
+    def behave(step: str, argument: str) -> Action:
+        return HANG if (step, argument) == ("content", "c1@example.com") else None
+
+    with SmtpServer(behave=behave) as server, closing(SmtpTransport(server.url, lanes=3, timeout=0.2)) as transport:
+        for letter, outcome in transport.deliver(endless()):
+            outcomes[letter.id] = outcome
+    # I expect the first to be given up, not to wait for the last
+    assert isinstance(outcomes.pop(1), Unknown)
+    assert set(names(outcomes)) == {"Accepted"}
+    assert len(outcomes) < 100_000
+
+
+def test_rests_grow_while_a_server_is_away_and_start_small_again_once_it_was_back(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("lifecycle.mail.smtp._FIRST_REST", 0.001)
+    busy = b"421 4.3.2 busy"
+    with SmtpServer({"connect": [busy, busy, None, busy]}) as server, closing(SmtpTransport(server.url)) as transport:
+        for _ in range(4):
+            list(transport.deliver(letters(1)))
+            server.drop_connections()
+            time.sleep(0.01)
+    assert [record.args[1] for record in caplog.records if isinstance(record.args, tuple)] == [0.001, 0.002, 0.001]
+
+
+@pytest.mark.parametrize(
+    ("own_name", "said"),
+    [("box", "[127.0.0.1]"), ("mail.shop.example", "mail.shop.example"), ("büro.example", "[127.0.0.1]")],
+)
+def test_the_client_gives_its_full_name_or_else_its_address(
+    own_name: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: own_name)
+    with SmtpServer() as server:
+        deliver(server, letters(1))
+    assert server.client_names == [said]
 
 
 @pytest.mark.parametrize(("step", "action"), [("content", HANG), ("content", KEEP_AND_HANG), ("data", HANG)])
@@ -255,8 +337,11 @@ def test_a_connection_that_the_server_closed_while_idle_is_replaced(pipelining: 
         transport.close()
 
 
-def test_a_connection_closed_while_the_caller_is_slow_costs_no_letter(pipelining: bool) -> None:
-    # Given a server that closes all connections while the third letter is being made
+def test_a_connection_closed_while_the_caller_is_slow_costs_no_letter(
+    pipelining: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given a transport that takes no silence for granted, and a server that closes all while the third letter is made
+    monkeypatch.setattr("lifecycle.mail.lane._RECENT", 0.0)
     with SmtpServer(pipelining=pipelining) as server:
 
         def slow() -> Iterator[Letter]:
@@ -266,10 +351,16 @@ def test_a_connection_closed_while_the_caller_is_slow_costs_no_letter(pipelining
                 yield letter
 
         outcomes = deliver(server, slow())
-    # I expect only the letter whose content was just then out to be in doubt, and none lost
-    assert set(names(outcomes)) <= {"Accepted", "Unknown"}
-    assert names(outcomes).count("Accepted") >= 3
-    assert names(outcomes)[2:] == ["Accepted", "Accepted"]
+    assert names(outcomes) == ["Accepted"] * 4
+    assert server.connections == 2
+
+
+def test_an_unasked_reply_is_not_taken_for_the_next_answer() -> None:
+    with SmtpServer({"content": [b"250 yes\r\n250 yes again"]}) as server:
+        with closing(SmtpTransport(server.url)) as transport:
+            assert [type(outcome) for _, outcome in transport.deliver(letters(1))] == [Accepted]
+            assert [type(outcome) for _, outcome in transport.deliver(letters(2))] == [Accepted] * 2
+        assert server.connections == 2
 
 
 def test_kept_connections_are_used_again_and_old_ones_closed() -> None:

@@ -71,8 +71,10 @@ def server() -> Iterator[SmtpServer]:
 
 @pytest.mark.parametrize("lanes", [1, 4])
 @pytest.mark.parametrize("pipelining", [True, False], ids=["pipelined", "plain"])
-@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(script=SCRIPTS, contents=st.lists(CONTENTS, max_size=25), lone_dots=st.booleans())
+@settings(max_examples=120, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    script=SCRIPTS, contents=st.lists(CONTENTS, max_size=25), lone_dots=st.booleans(), refuse_connections=st.booleans()
+)
 def test_one_true_outcome_per_letter_whatever_the_server_does(
     server: SmtpServer,
     lanes: int,
@@ -80,11 +82,14 @@ def test_one_true_outcome_per_letter_whatever_the_server_does(
     script: list[tuple[str, Action] | None],
     contents: list[bytes],
     lone_dots: bool,
+    refuse_connections: bool,
 ) -> None:
     # Given a server whose every third step or so goes wrong as the script says
     turn = iter(range(10**9))
 
     def behave(step: str, argument: str) -> Action:
+        if step == "connect" and refuse_connections:
+            return b"421 4.7.0 no" if next(turn) % 3 == 1 else None
         if step not in STEPS:
             return None
         what = script[next(turn) % len(script)]
