@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal, NoReturn, TypeAlias
+from math import isfinite
+from typing import Literal, NoReturn, TypeAlias, cast
 
 from lifecycle.errors import DefinitionError
 
@@ -179,9 +180,9 @@ def walk(condition: Condition) -> Iterator[Node]:
 
 def compare(left: Ref, operator: Operator, right: object) -> Compare:
     """A comparison whose types were checked; raises DefinitionError at the marketer's line."""
-    if right == left:
-        raise DefinitionError(here(), f"{left} compared with itself", "compare it with something else")
     if isinstance(right, PropertyRef):
+        if right == left:
+            raise DefinitionError(here(), f"{left} compared with itself", "compare it with something else")
         if right.kind != left.kind:
             raise DefinitionError(
                 here(), f"{left} is {a(left.kind)}, {right} is {a(right.kind)}", "compare like with like"
@@ -205,6 +206,8 @@ def constant(left: Ref, value: object) -> Value:
             f"{left} is {a(left.kind)}, compared with {value!r} of type {type(value).__name__}",
             f"give {a(left.kind)}",
         )
+    if kind == "number" and not isfinite(cast(float, value)):
+        raise DefinitionError(here(), f"{left} compared with {value!r}", "give a number that can be reached")
     if isinstance(value, datetime) and value.tzinfo is None:
         raise DefinitionError(here(), f"{value!r} names no zone", "give it tzinfo=UTC")
     assert isinstance(value, (str, int, float, Decimal, bool, date))

@@ -56,6 +56,12 @@ class _Comparable(Generic[T]):
         raise NotImplementedError
 
     def _other(self, other: object) -> object:
+        if isinstance(other, Attribute | Flag):
+            raise DefinitionError(
+                here(),
+                f"{self.ref} compared with {other.ref}",
+                "compare with a constant; of two words only properties of events compare, as in where=",
+            )
         return other.ref if isinstance(other, Property) else other
 
     def __eq__(self, other: object) -> Compare:  # type: ignore[override]
