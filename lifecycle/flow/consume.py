@@ -164,11 +164,12 @@ class _Batch:
     def take(self) -> Taken:
         facts = self._first_of_each()
         if facts:
-            customers.lock(self.connection, earliest(facts.values()))
+            said = (fact for fact in facts.values() if fact.traits)
+            late = customers.lock(self.connection, earliest(facts.values()), earliest(said))
             known = self._known_before(facts.values())
             new = self._store(facts)
             if new:
-                folded = fold(self.connection, new)
+                folded = fold(self.connection, new, late)
                 for message_id, faults in folded.faults.items():
                     self.by_message[message_id].faults.extend(faults)
                 self._react(new, known, folded.anew)
@@ -238,14 +239,18 @@ class _Batch:
     def _react(self, new: Sequence[Fact], known: Mapping[str, Facts], anew: Mapping[str, dict[str, object]]) -> None:
         """What the events mean to journeys."""
         found = self.found
-        hearing, entrants = set(), set()
+        hearing, entrants, names = set(), set(), set()
         for fact in new:
             name = fact.event if isinstance(fact, Track) else None
             if name in found.heard or (found.heard_traits and fact.traits):
                 hearing.add(fact.customer_id)
+                names.add(name or "")
             if name in found.entries:
                 entrants.add(fact.customer_id)
-        enrolled = listening.open_enrollments(self.connection, hearing) if hearing else {}
+        concerns = {journey.name for journey in found.exits}.union(
+            journey.name for name in names for journey in found.goals.get(name, ())
+        )
+        enrolled = listening.open_enrollments(self.connection, hearing, names, concerns) if hearing else {}
         concerned = enrolled.keys() | entrants
         if concerned:
             candidates = listen.candidates(found, new)

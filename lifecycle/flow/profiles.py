@@ -6,7 +6,7 @@ All of it follows timestamps and not arrival: the same events in any order leave
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -36,15 +36,15 @@ class Folded:
     anew: dict[str, dict[str, object]]
 
 
-def fold(connection: Connection, new: Sequence[Fact]) -> Folded:
-    """Folds new events, already stored, into their customers, who are locked."""
+def fold(connection: Connection, new: Sequence[Fact], late: Collection[str]) -> Folded:
+    """Folds new events, already stored, into their customers, who are locked; `late` is what locking returned."""
     tracks = [fact for fact in new if isinstance(fact, Track)]
     faults: Faults = defaultdict(list)
     events.count(connection, tracks)
     erased = earliest(track for track in tracks if track.event == ERASED)
     if erased:
         customers.erase(connection, erased)
-    anew = _fold_traits(connection, new, faults)
+    anew = _fold_traits(connection, new, {fact.customer_id for fact in new} & (set(late) | erased.keys()), faults)
     stated = [one for track in tracks if track.event in (GRANTED, WITHDRAWN) and (one := _stated(track, faults))]
     if stated:
         consents.state(connection, stated)
@@ -64,11 +64,12 @@ def earliest(facts: Iterable[Fact]) -> dict[str, datetime]:
     return found
 
 
-def _fold_traits(connection: Connection, new: Sequence[Fact], faults: Faults) -> dict[str, dict[str, object]]:
+def _fold_traits(
+    connection: Connection, new: Sequence[Fact], late: Collection[str], faults: Faults
+) -> dict[str, dict[str, object]]:
     """Newer traits go over what is known; where something older arrives, all statements are read anew."""
     said = sorted((fact for fact in new if fact.traits), key=lambda fact: (fact.timestamp, fact.message_id))
-    late = customers.late(connection, earliest(new), earliest(said))
-    current = {fact.customer_id for fact in said} - late.keys()
+    current = {fact.customer_id for fact in said}.difference(late)
     known = customers.read(connection, current) if current else {}
     identified_at: dict[str, datetime | None] = {}
     for fact in said:
@@ -85,11 +86,11 @@ def _fold_traits(connection: Connection, new: Sequence[Fact], faults: Faults) ->
 
 def _fold_anew(
     connection: Connection,
-    late: Mapping[str, bool],
+    late: Collection[str],
     known: dict[str, dict[str, object]],
     identified_at: dict[str, datetime | None],
 ) -> None:
-    erased = [customer for customer, gone in late.items() if gone]
+    erased = customers.erased(connection, late)
     if erased:
         events.forget(connection, erased)
     first = events.first_timestamps(connection, late)

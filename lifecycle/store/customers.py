@@ -11,30 +11,31 @@ from sqlalchemy import Connection, Date
 from lifecycle.journey.vocabulary import RESERVED
 
 from .sql import Statement
-from .types import Instant, Json
+from .types import Instant, Json, stamp
 
 # Whoever is missing is made before anybody is locked: a row that another transaction makes meanwhile is waited for
 # here, where no lock is held that it could be waiting for.
 _MAKE = Statement(
     """
     INSERT INTO customer (id, created_at, traits, consents)
-    SELECT rows.id, rows.created_at, '{}', '{}' FROM {rows}
+    SELECT rows.id, rows.first_at, '{}', '{}' FROM {rows}
     WHERE NOT EXISTS (SELECT 1 FROM customer WHERE customer.id = rows.id)
     ORDER BY rows.id
     ON CONFLICT (id) DO NOTHING
     """,
-    rows={"id": "text", "created_at": "timestamptz"},
+    rows={"id": "text", "first_at": "timestamptz"},
 )
-_LOCK = Statement("SELECT id FROM customer WHERE id IN {keys} ORDER BY id {lock}")
-_LATE = Statement(
+# What is selected is computed after the lock was got, from the row as it then is.
+_LOCK = Statement(
     """
-    SELECT customer.id, customer.erased_at IS NOT NULL AS erased
+    SELECT customer.id, rows.first_at < customer.created_at OR COALESCE(rows.traits_at <= customer.identified_at, false)
+        OR customer.erased_at IS NOT NULL AS late
     FROM {rows} JOIN customer ON customer.id = rows.id
-    WHERE rows.first_at < customer.created_at OR rows.traits_at <= customer.identified_at
-       OR customer.erased_at IS NOT NULL
+    ORDER BY customer.id {lock}
     """,
     rows={"id": "text", "first_at": "timestamptz", "traits_at": "timestamptz"},
 )
+_ERASED = Statement("SELECT id FROM customer WHERE id IN {keys} AND erased_at IS NOT NULL")
 _READ = Statement(
     """
     SELECT id, email, first_name, last_name, birthday, timezone, locale, created_at, traits
@@ -73,27 +74,24 @@ _ERASE = Statement(
 )
 
 
-def lock(connection: Connection, first_seen: Mapping[str, datetime]) -> None:
+def lock(connection: Connection, first_seen: Mapping[str, datetime], traits_at: Mapping[str, datetime]) -> set[str]:
     """Makes the customers that are new, and locks all of them in the order of their ids.
 
-    `first_seen`: the earliest timestamp of theirs at hand, by customer id.
-    """
-    rows = [{"id": customer, "created_at": at} for customer, at in sorted(first_seen.items())]
-    _MAKE.run(connection, rows=rows)
-    _LOCK.run(connection, keys=list(first_seen))
-
-
-def late(
-    connection: Connection, first_seen: Mapping[str, datetime], traits_at: Mapping[str, datetime]
-) -> dict[str, bool]:
-    """The customers for whom something older than what is known arrived, and whether they have been erased.
-
-    Their traits must be read anew from the events. `traits_at`: the earliest timestamp of traits at hand.
+    `first_seen`: the earliest timestamp of theirs at hand, by customer id; `traits_at`: the earliest that comes with
+    traits. Returns those who are known of since later, and those who were erased: their traits must be read anew from
+    the events.
     """
     rows = [
-        {"id": customer, "first_at": at, "traits_at": traits_at.get(customer)} for customer, at in first_seen.items()
+        {"id": customer, "first_at": stamp(at), "traits_at": traits_at.get(customer)}
+        for customer, at in sorted(first_seen.items())
     ]
-    return {row.id: bool(row.erased) for row in _LATE.run(connection, rows=rows)}
+    _MAKE.run(connection, rows=rows)
+    return {row.id for row in _LOCK.run(connection, rows=rows) if row.late}
+
+
+def erased(connection: Connection, customers: Collection[str]) -> list[str]:
+    """Those of these customers who asked to be forgotten."""
+    return list(_ERASED.run(connection, keys=list(customers)).scalars())
 
 
 def read(connection: Connection, customers: Collection[str]) -> dict[str, dict[str, object]]:
@@ -116,9 +114,9 @@ def write(
     )
 
 
-def erase(connection: Connection, erased: Mapping[str, datetime]) -> None:
+def erase(connection: Connection, at: Mapping[str, datetime]) -> None:
     """Notes that these customers asked to be forgotten; their traits are for the caller to drop."""
-    _ERASE.run(connection, rows=[{"id": customer, "at": at} for customer, at in sorted(erased.items())])
+    _ERASE.run(connection, rows=[{"id": customer, "at": moment} for customer, moment in sorted(at.items())])
 
 
 def _row(customer: str, known: Mapping[str, Any], identified_at: datetime | None) -> dict[str, object]:

@@ -16,8 +16,10 @@ _OPEN = Statement(
     """
     SELECT id, journey, customer_id, key, step, awaiting, arrived, due_at, "trigger", entered_at
     FROM enrollment WHERE customer_id IN {keys} AND state IN ('active', 'held')
+        AND (awaiting IN (SELECT event FROM {rows}) OR journey IN (SELECT journey FROM {rows}))
     ORDER BY id
     """,
+    rows={"event": "text", "journey": "text"},
     returns={"due_at": Instant(), "arrived": Boolean(), "trigger": Json, "entered_at": Instant()},
 )
 _WAKE = Statement(
@@ -38,10 +40,16 @@ _END = Statement(
 _LOOK = Statement("UPDATE message SET due_at = :now, wake_at = :now WHERE enrollment_id IN {ids} AND state = 'pending'")
 
 
-def open_enrollments(connection: Connection, customers: Collection[str]) -> dict[str, list[Enrolled]]:
-    """The enrollments of these customers that are not over, by customer id. Customers are locked."""
+def open_enrollments(
+    connection: Connection, customers: Collection[str], events: Collection[str], journeys: Collection[str]
+) -> dict[str, list[Enrolled]]:
+    """The enrollments of these customers that await one of `events` or are in one of `journeys`, by customer id.
+
+    Only those that are not over. Customers are locked.
+    """
+    rows = [{"event": event} for event in sorted(events)] + [{"journey": journey} for journey in sorted(journeys)]
     found: dict[str, list[Enrolled]] = {}
-    for row in _OPEN.run(connection, keys=list(customers)).mappings():
+    for row in _OPEN.run(connection, keys=list(customers), rows=rows).mappings():
         found.setdefault(row["customer_id"], []).append(Enrolled(**row))
     return found
 

@@ -38,7 +38,9 @@ class Instant(TypeDecorator[datetime]):
 
 def stamp(moment: datetime) -> str:
     """An aware moment as the fixed-width UTC text that both databases read."""
-    return moment.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+    if moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return f"{moment.isoformat(timespec='microseconds')[:26]}Z"
 
 
 Json = JSON().with_variant(JSONB(), "postgresql")
