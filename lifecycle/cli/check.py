@@ -1,4 +1,4 @@
-"""`lifecycle check`: journeys, templates and policy, without a database; and who is parked nowhere, where there is one."""
+"""`lifecycle check`: journeys, templates and policy; and, where there is a database, who is parked nowhere."""
 
 from __future__ import annotations
 

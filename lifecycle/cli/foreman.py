@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 _LONGEST_PAUSE = 30.0  # seconds before a role that keeps dying is started again
@@ -98,10 +99,8 @@ class Foreman:
     def _bury(self, child: _Child) -> None:
         """Kills what is left of the child's group, reads its last lines and forgets it."""
         assert child.process is not None
-        try:
+        with suppress(ProcessLookupError, PermissionError):  # nobody is left; macOS says it the second way
             os.killpg(child.process.pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):  # nobody is left; macOS says it the second way
-            pass
         child.process.wait()
         assert child.process.stdin is not None
         child.process.stdin.close()

@@ -47,7 +47,7 @@ def list_journeys(people: bool, as_json: bool) -> None:
     """List all journeys, with how people enter and what ends them."""
     settings = opened.settings()
     rows = [_row(journey) for journey in project(settings).journeys.values()]
-    columns = _COLUMNS
+    columns: tuple[Column, ...] = _COLUMNS
     if people:
         counts = _counts(settings)
         rows = [row | {state: counts.get(row["name"], {}).get(state, 0) for state in _PEOPLE} for row in rows]
@@ -132,9 +132,8 @@ def _row(journey: Journey) -> dict[str, Any]:
 
     drawn = describe(journey)
     emails = sum(isinstance(step, Send) for step in walk_steps(journey.steps))
-    return {
-        name: drawn[name] for name in ("name", "kind", "topic", "priority", "enter", "goal", "holdout", "where")
-    } | {"emails": emails}
+    shown = ("name", "kind", "topic", "priority", "enter", "goal", "holdout", "where")
+    return {name: drawn[name] for name in shown} | {"emails": emails}
 
 
 def _counts(settings: Settings) -> dict[str, dict[str, int]]:

@@ -120,17 +120,20 @@ def worker(ctx: click.Context, processes: int, threads: int, queues: tuple[str, 
 
     SIGTERM ends it: letters under way are finished, claimed ones handed back.
     """
-    with _role("worker", until_stdin_closes) as (engine, _, _):
+    with _role("worker", until_stdin_closes) as (engine, stop, _):
         import dramatiq.cli
 
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))  # until Dramatiq sets its own
+        if stop.is_set():
+            return
 
         _ = engine.project  # a mistake in it is told here, once, and not by every process
         engine.db.close()  # nothing is open when the processes are forked
         arguments = ["lifecycle.worker:start", "--processes", str(processes), "--threads", str(threads)]
         arguments += ["--skip-logging", *(["--queues", *queues] if queues else [])]
-        status: int = dramatiq.cli.main(dramatiq.cli.make_argument_parser().parse_args(arguments))
+        dramatiq_itself: Any = dramatiq.cli
+        status = dramatiq_itself.main(dramatiq_itself.make_argument_parser().parse_args(arguments))
     ctx.exit(status)
 
 
@@ -155,7 +158,7 @@ class Counts:
 
 @contextmanager
 def _role(name: str, until_stdin_closes: bool) -> Iterator[tuple[Engine, threading.Event, Counts]]:
-    """An engine with a database that is up to date, an event that SIGTERM and SIGINT set, and a log line at each end."""
+    """An engine with a database that is up to date, an event that SIGTERM and SIGINT set, and log lines."""
     settings = opened.settings(quiet=False)
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -19,7 +19,7 @@ _WORDS, _PEOPLE = "Journeys and events", "Messages and people"
 class Root(Group):
     """Ends with one line on stderr whatever goes wrong in a known way; only a bug shows a traceback."""
 
-    def main(  # type: ignore[override]
+    def main(
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
@@ -80,14 +80,10 @@ def _joined(text: str) -> str:
         "worker": Later("lifecycle.cli.roles:worker", "Move journeys on and send their emails.", _ROLES),
         "db": Later("lifecycle.cli.db:db", "Make, upgrade and check the database.", _SETUP),
         "check": Later("lifecycle.cli.check:check", "Find mistakes in journeys, templates and policy.", _SETUP),
-        "journeys": Later(
-            "lifecycle.cli.journeys:journeys", "List, show and draw journeys; enter people by hand.", _WORDS
-        ),
+        "journeys": Later("lifecycle.cli.journeys:journeys", "List, show and draw journeys; enter people.", _WORDS),
         "emit": Later("lifecycle.cli.emit:emit", "Put an event, or a file of them, onto the stream.", _WORDS),
         "events": Later("lifecycle.cli.events:events", "Look at events that were refused, and retry them.", _WORDS),
-        "replay": Later(
-            "lifecycle.cli.replay:replay", "Run a file of events through everything, in their own time.", _WORDS
-        ),
+        "replay": Later("lifecycle.cli.replay:replay", "Run a file of events through everything.", _WORDS),
         "messages": Later("lifecycle.cli.messages:messages", "List emails with their state and reason.", _PEOPLE),
         "customers": Later("lifecycle.cli.customers:customers", "List, show and import customers.", _PEOPLE),
         "preview": Later("lifecycle.cli.preview:preview", "Render an email for a look at it.", _PEOPLE),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Boolean, Connection, Date, Text
@@ -176,7 +175,7 @@ def customers(
     return [dict(row) for row in _CUSTOMERS.run(connection, email=pattern, after=after, most=most).mappings()]
 
 
-def customer(connection: Connection, id: str) -> dict[str, Any] | None:  # noqa: A002 - the customer's id
+def customer(connection: Connection, id: str) -> dict[str, Any] | None:
     """One customer, or None."""
     row = _CUSTOMER_BY_ID.run(connection, id=id).mappings().first()
     return dict(row) if row else None
@@ -187,7 +186,7 @@ def whose_address(connection: Connection, email: str) -> str | None:
     return _WHOSE_ADDRESS.run(connection, email=email).scalar()
 
 
-def story(connection: Connection, id: str, email: str | None) -> dict[str, list[dict[str, Any]]]:  # noqa: A002
+def story(connection: Connection, id: str, email: str | None) -> dict[str, list[dict[str, Any]]]:
     """All that is kept of one customer: events, consents, enrollments, messages and the address's suppression."""
     found = {
         "event": _EVENTS.run(connection, id=id),
@@ -216,7 +215,7 @@ def people(connection: Connection) -> dict[str, dict[str, int]]:
     return counts
 
 
-def newest_trigger(connection: Connection, id: str, event: str) -> dict[str, Any] | None:  # noqa: A002
+def newest_trigger(connection: Connection, id: str, event: str) -> dict[str, Any] | None:
     """The properties of a customer's newest event of that name, or None."""
     found: dict[str, Any] | None = _NEWEST_EVENT.run(connection, id=id, event=event).scalar()
     return found
