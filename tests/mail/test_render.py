@@ -59,34 +59,29 @@ def test_data_is_printed_as_it_is_and_never_understood(hello: Renderer, name: st
     assert "<script" not in rendered.html
 
 
-@given(st.text())
-def test_a_subject_is_one_line_of_printable_text_whatever_the_name(name: str) -> None:
-    subject = render(_shared(), name).subject
+@pytest.fixture(name="shared", scope="module")
+def _shared(tmp_path_factory: pytest.TempPathFactory) -> Renderer:
+    """Return the renderer of `hello`, made once for many examples."""
+    folder = tmp_path_factory.mktemp("emails")
+    write(folder, BODY, title="For {{ customer.first_name }}", preview="Hi {{ customer.first_name }}")
+    return Renderer(folder)
+
+
+@given(name=st.text())
+def test_a_subject_is_one_line_of_printable_text_whatever_the_name(shared: Renderer, name: str) -> None:
+    subject = render(shared, name).subject
 
     assert not re.search(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202e\ud800-\udfff]", subject)
     assert subject.startswith("For")
     subject.encode()
 
 
-@given(st.text())
-def test_no_part_holds_a_character_that_no_mail_may_hold(name: str) -> None:
-    rendered = render(_shared(), name)
+@given(name=st.text())
+def test_no_part_holds_a_character_that_no_mail_may_hold(shared: Renderer, name: str) -> None:
+    rendered = render(shared, name)
 
     for part in (rendered.html, rendered.text):
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", part)
-
-
-_SHARED: list[Renderer] = []
-
-
-def _shared() -> Renderer:
-    if not _SHARED:
-        import tempfile
-
-        folder = Path(tempfile.mkdtemp())
-        write(folder, BODY, title="For {{ customer.first_name }}", preview="Hi {{ customer.first_name }}")
-        _SHARED.append(Renderer(folder))
-    return _SHARED[0]
 
 
 @pytest.mark.parametrize(
