@@ -112,7 +112,7 @@ def shape(source: str) -> str:
     return re.sub(r"\s+", "", html.unescape(html.unescape(source)))
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(body=bodies)
 def test_every_token_comes_through_once_and_in_order(folder: Path, body: str) -> None:
     email = compile_email(folder, write(folder, body))
@@ -121,7 +121,7 @@ def test_every_token_comes_through_once_and_in_order(folder: Path, body: str) ->
     assert not re.search(r"jqx\d+z", email.html + email.text + email.subject)
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(body=bodies)
 def test_rendering_the_compiled_email_equals_compiling_the_rendered_one(folder: Path, body: str) -> None:
     # When: the fast way, MJML and premailer once and data after them
@@ -136,7 +136,7 @@ def test_rendering_the_compiled_email_equals_compiling_the_rendered_one(folder: 
     assert shape(fast) == shape(slow)
 
 
-@settings(max_examples=40)
+@settings(max_examples=30)
 @given(body=bodies)
 def test_what_is_printed_in_the_html_is_printed_in_the_text(folder: Path, body: str) -> None:
     email = compile_email(folder, write(folder, body))
