@@ -85,11 +85,13 @@ def _life(customer: str, purchases: Sequence[Purchase]) -> Iterator[dict[str, An
     yield _event("identify", customer, began, "identify", traits=_traits(customer, zone, began))
     yield from _agrees(customer, began)
     yield _track(customer, began, "registered", "customer.registered", {})
-    spent = 0.0
+    spent, at = 0.0, began
     for number, purchase in enumerate(purchases):
         spent += purchase.dollars
         order = f"{customer}-{purchase.day:%Y%m%d}-{number + 1}"
-        at = began if number == 0 else _moment(customer, purchase.day, number, zone)
+        if number:
+            soonest = at + timedelta(minutes=1 + _number(30, customer, "soon", number))
+            at = max(soonest, _moment(customer, purchase.day, number, zone))
         properties = {"order_id": order, "total": purchase.dollars, "quantity": purchase.quantity}
         value = {"traits": {"lifetime_value": round(spent, 2)}}
         yield _track(customer, at, f"order-{order}", "order.completed", properties) | {"context": value}

@@ -14,6 +14,7 @@ from __future__ import annotations
 from calendar import isleap
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from heapq import heappop, heappush
@@ -117,10 +118,11 @@ class Openings:
     def _enter(self, journey: Journey, asked: Mapping[str, bool], now: datetime) -> list[int]:
         entry = journey.enter
         assert isinstance(entry, When | EachYear | OnDate)
-        due = audience(journey, entry, self._timezone, now, self._db.engine.dialect.name)
         ids: list[int] = []
         with self._db.transaction() as connection:
             customers = ahead.customers(connection) if _EVERYBODY in asked else sorted(asked)
+            zones = None if isinstance(entry, When) else ahead.zones(connection, customers)
+            due = audience(journey, entry, self._timezone, now, connection.dialect.name, zones)
             if due is not None:
                 ids = due.enter(connection, customers, self._lease)
             if journey.again_after is not None:
@@ -155,10 +157,8 @@ class Openings:
     def _add_date(self, name: str, entry: OnDate, year: int) -> None:
         """The moments of that year at which the day begins somewhere; 29 February as its journey says."""
         days = [date(year, 2, 28), date(year, 3, 1)] if (entry.month, entry.day) == (2, 29) else []
-        try:
+        with suppress(ValueError):  # there is a 29 February in leap years only
             days.append(date(year, entry.month, entry.day))
-        except ValueError:
-            pass  # no leap year
         for moment in {on_day(day, entry.at, ZoneInfo(zone)) for day in days for zone in known_zones()}:
             self._add(moment, name, _EVERYBODY)
 

@@ -39,6 +39,7 @@ _STILL_IN = Statement(
 )
 _CUSTOMERS = Statement("SELECT id FROM customer WHERE erased_at IS NULL", returns={"id": Text()})
 _MOVED = Statement("SELECT DISTINCT customer_id FROM enrollment WHERE id IN {ids}", returns={"customer_id": Text()})
+_ZONES = Statement("SELECT DISTINCT timezone FROM customer WHERE id IN {keys}", returns={"timezone": Text()})
 
 
 def next_wakes(connection: Connection) -> tuple[datetime | None, datetime | None]:
@@ -79,3 +80,8 @@ def customers(connection: Connection) -> list[str]:
 def whose(connection: Connection, enrollments: Sequence[int]) -> list[str]:
     """The customers of these enrollments."""
     return list(_MOVED.run(connection, ids=list(enrollments)).scalars())
+
+
+def zones(connection: Connection, customers: Sequence[str]) -> list[str | None]:
+    """The time zones of these customers, as apps gave them."""
+    return list(_ZONES.run(connection, keys=list(customers)).scalars())

@@ -6,9 +6,10 @@ still is: so that entering knows every event whose taking was under way, and dou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
+from functools import lru_cache
 from typing import Any, TypeAlias, assert_never
 
 from sqlalchemy import Connection, text
@@ -51,7 +52,7 @@ class Audience:
         """The ids of at most so many of them, in no order."""
         if connection.dialect.name == "postgresql":
             connection.execute(_PLANNING)
-        select = Statement(f"{self._with}SELECT c.id {self._source} LIMIT :most", rows=_ZONE_ROWS)
+        select = _statement(f"{self._with}SELECT c.id {self._source} LIMIT :most")
         return list(select.run(connection, most=most, **self._bound).scalars())
 
     def enter(self, connection: Connection, customer_ids: Sequence[str], lease: timedelta) -> list[int]:
@@ -61,7 +62,7 @@ class Audience:
             f"SELECT max(f.entry) FROM enrollment f WHERE f.journey = :journey AND f.customer_id = c.id"
             f' AND f."key" = {self.key}'
         )
-        insert = Statement(
+        insert = _statement(
             f"""{self._with}
             INSERT INTO enrollment (journey, customer_id, "key", entry, state, step, due_at, wake_at, awaiting, arrived,
                 "trigger", entered_at)
@@ -69,8 +70,7 @@ class Audience:
                 FALSE, '{{}}', :now
             {self._source} AND c.id IN {{keys}}
             ON CONFLICT DO NOTHING RETURNING id
-            """,
-            rows=_ZONE_ROWS,
+            """
         )
         new = {"step": self.journey.first, "now": self.now, "wake_at": self.now + lease, "awaiting": START}
         return list(insert.run(connection, keys=list(customer_ids), **new, **self._bound).scalars())
@@ -97,22 +97,36 @@ _PLANNING = text(
 """Once a minute over everybody: worth a plan of its own, and hash tables that stay in memory."""
 
 
-def audience(journey: Journey, entry: Timed, timezone: str, now: datetime, dialect: str) -> Audience | None:
+@lru_cache(maxsize=512)
+def _statement(sql: str) -> Statement:
+    return Statement(sql, rows=_ZONE_ROWS)
+
+
+def audience(
+    journey: Journey,
+    entry: Timed,
+    timezone: str,
+    now: datetime,
+    dialect: str,
+    zones: Collection[str | None] | None = None,
+) -> Audience | None:
     """Who is due to enter `journey` at `now`, or None where the calendar alone says nobody.
 
     `when`: everybody for whom the condition holds and who is not in the journey, and never was, or entered longer
     than `again_after` ago (as a rolling span). `each_year` and `on_date`: everybody whose anniversary it is, on their
     own clock, from `at` to the end of their day, and who was not entered for this year's; an anniversary of a date
-    is in a later year than the date itself. `timezone`: the policy's, for customers who have none. Raises
+    is in a later year than the date itself. `timezone`: the policy's, for customers who have none; `zones`: what
+    the customers asked for have, if that is known, which spares looking at the others. Raises
     DefinitionError when a condition asks for a property of a trigger.
     """
+    names = ("", *sorted(known_zones() if zones is None else known_zones().intersection(zones)))
     match entry:
         case When(condition):
             return _when(journey, condition, now, dialect)
         case OnDate(month, day, at):
-            return _yearly(journey, now, dialect, _zones(journey, at, timezone, now, f"{month:02}-{day:02}"))
+            return _yearly(journey, now, dialect, _zones(journey, at, timezone, now, names, f"{month:02}-{day:02}"))
         case EachYear(attribute, at):
-            return _yearly(journey, now, dialect, _zones(journey, at, timezone, now), attribute)
+            return _yearly(journey, now, dialect, _zones(journey, at, timezone, now, names), attribute)
         case _:
             assert_never(entry)
 
@@ -151,10 +165,12 @@ def _yearly(
     return Audience(journey, now, joins, " AND ".join(wheres), "z.year", parameters, zones)
 
 
-def _zones(journey: Journey, at: time, timezone: str, now: datetime, only_day: str | None = None) -> list[Zone]:
-    """Every zone with what its people celebrate now, or with nulls; "" stands for all names that are no zones."""
+def _zones(
+    journey: Journey, at: time, timezone: str, now: datetime, names: Sequence[str], only_day: str | None = None
+) -> list[Zone]:
+    """Every one of `names` with what its people celebrate now, or with nulls; "" stands for all that are no zones."""
     rows: list[Zone] = []
-    for name in ("", *sorted(known_zones())):
+    for name in names:
         found = anniversaries(now, zone_named(name, timezone), at, journey.leap_day)
         days: list[Zone] = [
             {"timezone": name, "day": a.day, "year": a.year} for a in found if only_day in (None, a.day)
