@@ -1,0 +1,48 @@
+"""Made-up data for a look at an email: something plausible for every word of the vocabulary, always the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from typing import Any
+
+from .vocabulary import RESERVED, Vocabulary
+
+_BY_NAME: Mapping[str, Any] = {
+    "email": "alice@example.com",
+    "first_name": "Alice",
+    "last_name": "Example",
+    "birthday": date(1990, 5, 17),
+    "timezone": "Europe/London",
+    "locale": "en",
+    "created_at": datetime(2026, 1, 15, 9, 30, tzinfo=UTC),
+}
+_BY_TYPE: Mapping[type, Any] = {
+    int: 2,
+    float: 42.5,
+    Decimal: 42.5,
+    bool: True,
+    date: "2026-05-17",
+    datetime: datetime(2026, 1, 15, 9, 30, tzinfo=UTC),
+}
+
+
+def sample_customer(vocabulary: Vocabulary) -> dict[str, Any]:
+    """The traits of nobody: all reserved ones and all that the vocabulary declares, as events would bring them."""
+    declared = {name: _value(name, word.python_type) for name, word in vocabulary.attributes.items()}
+    return declared | {name: _BY_NAME[name] for name in RESERVED}
+
+
+def sample_event(vocabulary: Vocabulary, event: str | None) -> dict[str, Any]:
+    """The properties of an event that never happened; none where there is no such event."""
+    declared = vocabulary.events.get(event) if event is not None else None
+    if declared is None:
+        return {}
+    return {name: _value(name, word.python_type) for name, word in declared.properties.items()}
+
+
+def _value(name: str, kind: type) -> Any:
+    if kind is str:
+        return "A1001" if name.endswith("id") else name.replace("_", " ").capitalize()
+    return _BY_TYPE[kind]
