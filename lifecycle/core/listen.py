@@ -308,7 +308,9 @@ class Hearing:
     ) -> bool:
         trigger_event = journey.enter.event if isinstance(journey.enter, On) else None
         facts = replace(self.facts, trigger=trigger, trigger_event=trigger_event)
-        return matches(condition, facts, self.now, candidate, event)
+        # An app's clock may be ahead of ours: the facts after an event include it all the same.
+        now = self.now if candidate is None else max(self.now, candidate.at)
+        return matches(condition, facts, now, candidate, event)
 
 
 def _counted(activity: Activity | None, event: Track) -> Activity:
