@@ -14,8 +14,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -27,15 +28,15 @@ from lifecycle import embedded
 
 # PostgreSQL refuses to run as root; `nobody` exists on every Linux and macOS machine.
 _UNPRIVILEGED = "nobody"
-_SPEED = {
+HASTY = {
     "fsync": "off",  # the machine may crash, a test run may not survive it
     "full_page_writes": "off",
     "max_connections": "200",
     "shared_buffers": "64MB",
     "max_wal_size": "2GB",
     "autovacuum_naptime": "10s",
-    "listen_addresses": "",
 }
+"""PostgreSQL's settings for tests."""
 
 
 class Postgres:
@@ -80,12 +81,12 @@ def name_of(url: str) -> str:
     return urlsplit(url).path.lstrip("/")
 
 
-def share_postgres(run: str) -> embedded.EmbeddedServer:
+def share_postgres(run: str, settings: Mapping[str, str] = HASTY) -> embedded.EmbeddedServer:
     """Start PostgreSQL for the test run called `run`, or take a share in the one that runs already."""
     # Not below pytest's own temporary directory, which is closed to other users; and a socket's path must be short.
     temporary = tempfile.gettempdir() if len(tempfile.gettempdir()) < 60 else "/tmp"
     directory = Path(temporary) / f"lifecycle-pg-{run}"
-    return embedded.share(directory, running=_running, begin=_begin)
+    return embedded.share(directory, running=_running, begin=partial(_begin, settings=settings))
 
 
 def _running(directory: Path) -> str | None:
@@ -101,7 +102,7 @@ def _url(directory: Path) -> str:
     return f"postgresql://postgres@/postgres?host={quote(str(directory), safe='/')}"
 
 
-def _begin(directory: Path) -> str:
+def _begin(directory: Path, settings: Mapping[str, str]) -> str:
     directory.chmod(0o755)
     binaries = _binaries(directory)
     data = directory / "data"
@@ -118,7 +119,9 @@ def _begin(directory: Path) -> str:
         check=True,
         capture_output=True,
     )
-    watcher = embedded.start_watcher([sys.executable, __file__, str(directory), str(binaries)], directory)
+    watcher = embedded.start_watcher(
+        [sys.executable, __file__, str(directory), str(binaries), *map("=".join, settings.items())], directory
+    )
     deadline = time.monotonic() + embedded.START_SECONDS
     while (url := _running(directory)) is None:
         if watcher.poll() is not None or time.monotonic() > deadline:
@@ -141,12 +144,12 @@ def _binaries(directory: Path) -> Path:
     return package / "pginstall" / "bin"
 
 
-def _watch(directory: Path, binaries: Path) -> int:
+def _watch(directory: Path, binaries: Path, settings: Sequence[str]) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     command = [str(binaries / "postgres"), "-D", str(directory / "data"), "-k", str(directory)]
-    for name, value in _SPEED.items():
-        command += ["-c", f"{name}={value}"]
+    for setting in (*settings, "listen_addresses="):
+        command += ["-c", setting]
     if os.geteuid() == 0:
         account = pwd.getpwnam(_UNPRIVILEGED)
         become = f"import os, sys; os.setgroups([]); os.setgid({account.pw_gid}); os.setuid({account.pw_uid})"
@@ -159,4 +162,4 @@ def _watch(directory: Path, binaries: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_watch(Path(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(_watch(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:]))
