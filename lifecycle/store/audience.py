@@ -28,47 +28,69 @@ from .sql import Statement
 
 Timed: TypeAlias = EachYear | OnDate | When
 Zone: TypeAlias = dict[str, str | None]
+Celebration: TypeAlias = tuple[str, str | None, str | None]
 
-_ZONES = "WITH zone AS (SELECT timezone, day, year FROM {rows})\n"
-_ZONE_ROWS = {"timezone": "text", "day": "text", "year": "text"}
-_ZONE_OF_CUSTOMER = "CASE WHEN c.timezone IN (SELECT timezone FROM zone) THEN c.timezone ELSE '' END"
+_ZONE_ROWS = {"timezone": "text", "day": "text"}
+_ZONE_OF_CUSTOMER = "CASE WHEN c.timezone IN (SELECT timezone FROM {rows}) THEN c.timezone ELSE '' END"
 
 _LOCK = Statement("SELECT id FROM customer WHERE id IN {keys} ORDER BY id {lock}")
+
+# Statistics lag behind journeys that thousands enter in a minute, and a plan made for one row must not meet a million:
+# so everybody is read once and hashed, and a batch is looked up by index, whatever the statistics say.
+_EVERYBODY = text(
+    """
+    SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
+        set_config('work_mem', '64MB', true), set_config('enable_nestloop', 'off', true)
+    """
+)
+_BATCH = text(
+    """
+    SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true),
+        set_config('enable_material', 'off', true)
+    """
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Audience:
-    """The customers who are due, as the parts of a SELECT over `customer c`; `key` is the enrollment's key."""
+    """The customers who are due, as the parts of a SELECT over `customer c`.
+
+    `key`: the enrollment's key. `barring`: which of the journey's enrollments `e` with that key bar a new one.
+    `few`: whether `where` leaves so few that looking up each one's enrollments is cheaper than reading them all.
+    """
 
     journey: Journey
     now: datetime
     joins: str
     where: str
     key: str
+    barring: str
+    few: bool
     parameters: dict[str, Any]
     zones: list[Zone] = field(default_factory=list)
 
     def find(self, connection: Connection, most: int) -> list[str]:
         """The ids of at most so many of them, in no order."""
         if connection.dialect.name == "postgresql":
-            connection.execute(_PLANNING)
-        select = _statement(f"{self._with}SELECT c.id {self._source} LIMIT :most")
+            connection.execute(_EVERYBODY)
+        bar = f"(SELECT count(*) {self._former}) = 0" if self.few else f"NOT EXISTS (SELECT 1 {self._former})"
+        # A CTE, because PostgreSQL would plan for the first few only, and finding nobody would take it long.
+        kept = "AS MATERIALIZED" if connection.dialect.name == "postgresql" else "AS"
+        select = _statement(f"WITH due {kept} (SELECT c.id {self._source} AND {bar}) SELECT id FROM due LIMIT :most")
         return list(select.run(connection, most=most, **self._bound).scalars())
 
     def enter(self, connection: Connection, customer_ids: Sequence[str], lease: timedelta) -> list[int]:
         """Enrolls those of the customers who are due; returns the ids of the new enrollments."""
+        if connection.dialect.name == "postgresql":
+            connection.execute(_BATCH)
         _LOCK.run(connection, keys=list(customer_ids))
-        former = (
-            f"SELECT max(f.entry) FROM enrollment f WHERE f.journey = :journey AND f.customer_id = c.id"
-            f' AND f."key" = {self.key}'
-        )
         insert = _statement(
-            f"""{self._with}
+            f"""
             INSERT INTO enrollment (journey, customer_id, "key", entry, state, step, due_at, wake_at, awaiting, arrived,
                 "trigger", entered_at)
-            SELECT :journey, c.id, {self.key}, 1 + COALESCE(({former}), 0), 'active', :step, :now, :wake_at, :awaiting,
-                FALSE, '{{}}', :now
-            {self._source} AND c.id IN {{keys}}
+            SELECT :journey, c.id, {self.key}, 1 + (SELECT COALESCE(max(e.entry), 0) {self._with_key}), 'active', :step,
+                :now, :wake_at, :awaiting, FALSE, '{{}}', :now
+            {self._source} AND (SELECT count(*) {self._former}) = 0 AND c.id IN {{keys}}
             ON CONFLICT DO NOTHING RETURNING id
             """
         )
@@ -76,25 +98,20 @@ class Audience:
         return list(insert.run(connection, keys=list(customer_ids), **new, **self._bound).scalars())
 
     @property
-    def _with(self) -> str:
-        return _ZONES if self.zones else ""
-
-    @property
     def _source(self) -> str:
         return f"FROM customer c\n{self.joins}\nWHERE c.erased_at IS NULL AND {self.where}"
 
     @property
+    def _with_key(self) -> str:
+        return f'FROM enrollment e WHERE e.journey = :journey AND e.customer_id = c.id AND e."key" = {self.key}'
+
+    @property
+    def _former(self) -> str:
+        return f"{self._with_key} AND {self.barring}"
+
+    @property
     def _bound(self) -> dict[str, Any]:
         return {**self.parameters, "journey": self.journey.name, **({"rows": self.zones} if self.zones else {})}
-
-
-_PLANNING = text(
-    """
-    SELECT set_config('plan_cache_mode', 'force_custom_plan', true), set_config('jit', 'off', true),
-        set_config('work_mem', '64MB', true)
-    """
-)
-"""Once a minute over everybody: worth a plan of its own, and hash tables that stay in memory."""
 
 
 @lru_cache(maxsize=512)
@@ -124,9 +141,11 @@ def audience(
         case When(condition):
             return _when(journey, condition, now, dialect)
         case OnDate(month, day, at):
-            return _yearly(journey, now, dialect, _zones(journey, at, timezone, now, names, f"{month:02}-{day:02}"))
+            return _yearly(
+                journey, now, dialect, _celebrations(journey, at, timezone, now, names, f"{month:02}-{day:02}")
+            )
         case EachYear(attribute, at):
-            return _yearly(journey, now, dialect, _zones(journey, at, timezone, now, names), attribute)
+            return _yearly(journey, now, dialect, _celebrations(journey, at, timezone, now, names), attribute)
         case _:
             assert_never(entry)
 
@@ -134,56 +153,51 @@ def audience(
 def _when(journey: Journey, condition: Condition, now: datetime, dialect: str) -> Audience:
     whole = condition if journey.only is None else condition & journey.only
     segment = where_sql(whole, dialect=dialect, now=now, defined_at=journey.defined_at)
-    blocked, parameters = "", dict(segment.parameters)
+    barring, parameters = "TRUE", dict(segment.parameters)
     since = window_start(now, journey.again_after)
     if since is not None:
-        blocked = "AND (e.state IN ('active', 'held') OR e.entered_at > :again_since)"
+        barring = "(e.state IN ('active', 'held') OR e.entered_at > :again_since)"
         parameters["again_since"] = since
-    key = "''"
-    return Audience(journey, now, segment.joins, f"{segment.where} AND {_not_entered(key, blocked)}", key, parameters)
+    return Audience(journey, now, segment.joins, segment.where, "''", barring, False, parameters)
 
 
 def _yearly(
-    journey: Journey, now: datetime, dialect: str, zones: list[Zone], attribute: AttributeRef | None = None
+    journey: Journey, now: datetime, dialect: str, zones: list[Celebration], attribute: AttributeRef | None = None
 ) -> Audience | None:
-    days = sorted({zone["day"] for zone in zones if zone["day"] is not None})
-    if not days:
+    years = {day: year for _, day, year in zones if day is not None}
+    if not years:
         return None
     segment = where_sql(journey.only, dialect=dialect, now=now, defined_at=journey.defined_at)
-    wheres = [f"z.timezone = {_ZONE_OF_CUSTOMER} AND z.day IS NOT NULL", segment.where, _not_entered("z.year")]
     parameters = dict(segment.parameters)
+    celebrates = f"{_ZONE_OF_CUSTOMER} IN (SELECT timezone FROM {{rows}} WHERE day IS NOT NULL)"
+    key, where = repr(next(iter(years.values()))), segment.where
     if attribute is not None:
-        theirs, bound = date_text(attribute, dialect)
-        wheres.append(f"z.day = substr({theirs}, 6) AND substr({theirs}, 1, 4) < z.year")
-        if attribute.name == "birthday":  # the one date that has an index
-            wheres.append(f"c.birthday_md IN ({', '.join(str(_month_and_day(day)) for day in days)})")
-        else:
-            wheres.append(f"substr({theirs}, 6) IN ({', '.join(repr(day) for day in days)})")
+        theirs, unchecked, bound = date_text(attribute, dialect)
         parameters |= bound
-    # SQLite takes the tables of a CROSS JOIN in this order: customers first, then their zone by an index of its own.
-    joins = f"CROSS JOIN zone z\n{segment.joins}"
-    return Audience(journey, now, joins, " AND ".join(wheres), "z.year", parameters, zones)
+        day = f"substr({theirs}, 6)"
+        celebrates = f"({_ZONE_OF_CUSTOMER}, {day}) IN (SELECT timezone, day FROM {{rows}} WHERE day IS NOT NULL)"
+        key = f"CASE {day} {' '.join(f'WHEN {name!r} THEN {year!r}' for name, year in years.items())} END"
+        if attribute.name == "birthday":  # the one date that has an index
+            where += f" AND c.birthday_md IN ({', '.join(str(_month_and_day(name)) for name in years)})"
+        else:
+            where += f" AND substr({unchecked}, 6) IN ({', '.join(map(repr, years))})"
+        where += f" AND substr({theirs}, 1, 4) < {key}"
+    # A CASE, because PostgreSQL would make a join of it and misjudge how many zones there are.
+    where += f" AND CASE WHEN {celebrates} THEN TRUE ELSE FALSE END"
+    rows: list[Zone] = [{"timezone": name, "day": day} for name, day, _ in zones]
+    return Audience(journey, now, segment.joins, where, key, "TRUE", attribute is not None, parameters, rows)
 
 
-def _zones(
+def _celebrations(
     journey: Journey, at: time, timezone: str, now: datetime, names: Sequence[str], only_day: str | None = None
-) -> list[Zone]:
+) -> list[Celebration]:
     """Every one of `names` with what its people celebrate now, or with nulls; "" stands for all that are no zones."""
-    rows: list[Zone] = []
+    rows: list[Celebration] = []
     for name in names:
         found = anniversaries(now, zone_named(name, timezone), at, journey.leap_day)
-        days: list[Zone] = [
-            {"timezone": name, "day": a.day, "year": a.year} for a in found if only_day in (None, a.day)
-        ]
-        rows += days or [{"timezone": name, "day": None, "year": None}]
+        rows += [(name, a.day, a.year) for a in found if only_day in (None, a.day)] or [(name, None, None)]
     return rows
 
 
 def _month_and_day(day: str) -> int:
     return int(day[:2]) * 100 + int(day[3:])
-
-
-def _not_entered(key: str, blocked: str = "") -> str:
-    return f"""NOT EXISTS (
-        SELECT 1 FROM enrollment e
-        WHERE e.journey = :journey AND e.customer_id = c.id AND e."key" = {key} {blocked})"""

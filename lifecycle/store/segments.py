@@ -56,10 +56,17 @@ def where_sql(condition: Condition | None, *, dialect: str, now: datetime, defin
     return Segment("\n".join(text.joins.values()), where, text.parameters)
 
 
-def date_text(ref: AttributeRef, dialect: str) -> tuple[str, dict[str, Any]]:
-    """The SQL of a customer's date as ISO text, NULL where unknown, and its parameters, called d0, …."""
+def date_text(ref: AttributeRef, dialect: str) -> tuple[str, str, dict[str, Any]]:
+    """The SQL of a customer's date as ISO text, NULL where unknown; of the same unchecked, which is quicker; and their
+    parameters, called d0, ….
+    """
     text = _Text(dialect, None, "", prefix="d")
-    return text.value(ref), text.parameters
+    checked = text.value(ref)
+    if ref.name in RESERVED:
+        return checked, checked, text.parameters
+    key = next(iter(text.parameters))
+    unchecked = f"json_extract(c.traits, :{key})" if dialect == "sqlite" else f"(c.traits ->> CAST(:{key} AS text))"
+    return checked, unchecked, text.parameters
 
 
 @dataclass(slots=True)
@@ -138,8 +145,8 @@ class _Text:
             self.inside = (count.event, event)
             wheres.append(self.condition(count.where))
             self.inside = outer
-        few, most = f"SELECT 1 FROM event {event} WHERE {' AND '.join(wheres)}", self.bind(limit)
-        return f"(SELECT count(*) FROM ({few} LIMIT {most}) AS {self.table('few')}) >= {most}"
+        # No LIMIT within, though enough would be enough: PostgreSQL would not read customers in parallel then.
+        return f"(SELECT count(*) FROM event {event} WHERE {' AND '.join(wheres)}) >= {self.bind(limit)}"
 
     def activity(self, event: str) -> str:
         """The table that has the customer's activity of that name, all NULL where there is none."""
