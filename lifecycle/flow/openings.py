@@ -104,6 +104,12 @@ class Openings:
                 elif not watch.traits.isdisjoint(one.traits):
                     self._add(now, name, one.customer_id)
 
+    def ask(self, customers: Iterable[str], now: datetime) -> None:
+        """Has these customers asked for, because their traits may change without an event."""
+        for customer in customers:
+            for name in self._watches:
+                self._add(now, name, customer)
+
     def enter(self, now: datetime) -> list[int]:
         """Enters whoever is due at `now`; returns the ids of the new enrollments."""
         asked: dict[str, dict[str, bool]] = defaultdict(dict)

@@ -43,9 +43,11 @@ class Line:
 
 @dataclass(slots=True)
 class Replayed:
-    """What a replay did: events by what became of them, how many people entered, and where its clock stands."""
+    """What a replay did so far: where its clock stands (None before it starts), how many of its lines were taken and
+    what became of them, how many people entered."""
 
     now: datetime | None = None
+    lines: int = 0
     taken: Taken = field(default_factory=Taken)
     entered: int = 0
     moments: int = 0
@@ -165,6 +167,7 @@ class _Replay:
             self._live_through()
             self.done.now = self.now
             self.done.moments += 1
+            self.done.lines = self.place
             progress(self.done)
         return self.done
 
@@ -234,7 +237,13 @@ class _Replay:
         return entered
 
     def _advance(self, ids: list[int]) -> list[int]:
+        if self.sets_traits:
+            with self.db.reading() as connection:
+                self.openings.ask(ahead.whose(connection, ids), self.now)
         return advance(self.db, self.project, sorted(ids), self.now, self.lease)
 
     def _deliver(self, ids: list[int]) -> list[int]:
+        if self.sets_traits:
+            with self.db.reading() as connection:
+                self.openings.ask(ahead.addressed(connection, ids), self.now)
         return deliver(self.db, self.project, self.mailer, self.recorder, ids, now=lambda: self.now, lease=self.lease)

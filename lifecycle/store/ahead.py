@@ -41,6 +41,8 @@ _CUSTOMERS = Statement("SELECT id FROM customer WHERE erased_at IS NULL", return
 _MOVED = Statement("SELECT DISTINCT customer_id FROM enrollment WHERE id IN {ids}", returns={"customer_id": Text()})
 _ZONES = Statement("SELECT DISTINCT timezone FROM customer WHERE id IN {keys}", returns={"timezone": Text()})
 
+_ADDRESSED = Statement("SELECT DISTINCT customer_id FROM message WHERE id IN {ids}", returns={"customer_id": Text()})
+
 
 def next_wakes(connection: Connection) -> tuple[datetime | None, datetime | None]:
     """The next moment at which an enrollment, and at which a message, is to be looked at."""
@@ -85,3 +87,8 @@ def whose(connection: Connection, enrollments: Sequence[int]) -> list[str]:
 def zones(connection: Connection, customers: Sequence[str]) -> list[str | None]:
     """The time zones of these customers, as apps gave them."""
     return list(_ZONES.run(connection, keys=list(customers)).scalars())
+
+
+def addressed(connection: Connection, messages: Sequence[int]) -> list[str]:
+    """The customers of these messages."""
+    return list(_ADDRESSED.run(connection, ids=list(messages)).scalars())

@@ -32,7 +32,7 @@ class SoloDatabase(Database):
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self._driver = sqlite3.connect(make_url(url).database or "", isolation_level=None)
+        self._driver = sqlite3.connect(make_url(url).database or "", isolation_level=None, cached_statements=1024)
         for pragma in _PRAGMAS:
             self._driver.execute(f"PRAGMA {pragma}")
         self._solo = cast(Connection, _Straight(self._driver, self.engine.dialect))
