@@ -54,6 +54,8 @@ def import_customers(
     CSV: a header that names the traits, `id` among them; empty cells say nothing. JSON Lines: one object per line,
     traits beside `id`. Raises InvalidFile when it is neither.
     """
+    if not file.is_file():
+        raise InvalidFile(f"{file}: no such file")
     said_at = min(datetime.fromtimestamp(file.stat().st_mtime, UTC), now)
     total, done = Taken(), 0
     lines = _lines(file, project.vocabulary, said_at)
@@ -72,8 +74,6 @@ def import_customers(
 
 
 def _lines(file: Path, vocabulary: Vocabulary, said_at: datetime) -> Iterator[_Line]:
-    if not file.is_file():
-        raise InvalidFile(f"{file}: no such file")
     with file.open("rb") as opened:
         start = opened.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
     if start.startswith(b"{"):

@@ -119,8 +119,9 @@ def statements(connection: Connection, customers: Collection[str]) -> dict[str, 
     traits: dict[str, list[Mapping[str, Any]]] = {}
     newest: dict[str, datetime] = {}
     for row in _STATEMENTS.run(connection, keys=list(customers)):
-        traits.setdefault(row.customer_id, []).append(row.traits)
-        newest[row.customer_id] = row.timestamp
+        if row.traits:  # an identify may say nothing
+            traits.setdefault(row.customer_id, []).append(row.traits)
+            newest[row.customer_id] = row.timestamp
     return {customer: Said(traits[customer], newest[customer]) for customer in traits}
 
 

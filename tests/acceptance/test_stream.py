@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 from lifecycle import clock
 from lifecycle.client import STREAM
 from lifecycle.flow import stream as stream_module
-from lifecycle.flow.consume import Taken
+from lifecycle.flow.consume import Taken, take
 from lifecycle.flow.stream import Consumer
 from lifecycle.store.database import Database
 from tests.database.shop import LEASE, MAX_LATENESS, SHOP, letters, order, rows, track
@@ -193,7 +193,7 @@ def test_while_the_database_is_away_nothing_is_acknowledged_and_then_it_goes_on(
         pending.append(redis.xpending(STREAM, GROUP)["pending"])
         return OperationalError("SELECT 1", {}, Exception("server closed the connection unexpectedly"))
 
-    monkeypatch.setattr(stream_module, "take", failing(3, away, stream_module.take))
+    monkeypatch.setattr(stream_module, "take", failing(3, away, take))
     until = Until(5)
     with running(consumer(redis, sqlite_database, until), until):
         pass
@@ -231,7 +231,7 @@ def test_an_acknowledgement_that_is_lost_makes_a_repetition_and_no_more(
 def test_a_hint_that_is_lost_does_not_stop_it(redis: Redis, sqlite_database: Database) -> None:
     emit(redis, *orders(0, 5))
     until = Until(5)
-    until.hint = failing(9, lambda: RedisConnectionError("reset"), len)  # type: ignore[assignment, arg-type]
+    until.hint = failing(9, lambda: RedisConnectionError("reset"), len)  # type: ignore[assignment]
     with running(consumer(redis, sqlite_database, until), until):
         pass
     assert until.total.accepted == 5
@@ -241,11 +241,11 @@ def test_a_stop_finishes_the_batch_in_hand(
     redis: Redis, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emit(redis, *orders(0, 9))
-    until, whole = Until(99), stream_module.take
+    until = Until(99)
 
     def told_to_stop_meanwhile(*args: object, **kwargs: object) -> Taken:
         until.stop.set()
-        return whole(*args, **kwargs)  # type: ignore[arg-type]
+        return take(*args, **kwargs)  # type: ignore[arg-type]
 
     monkeypatch.setattr(stream_module, "take", told_to_stop_meanwhile)
     with running(consumer(redis, sqlite_database, until, batch=4), until):

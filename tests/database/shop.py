@@ -156,7 +156,7 @@ def enrolled(db: Database, journey: str) -> list[tuple[Any, ...]]:
 
 def letters(db: Database) -> dict[str, str]:
     """The reasons of dead letters by entry."""
-    return dict(rows(db, "SELECT entry_id, reason FROM dead_letter"))  # type: ignore[arg-type]
+    return dict(rows(db, "SELECT entry_id, reason FROM dead_letter"))
 
 
 def snapshot(db: Database, *tables: str) -> dict[str, list[tuple[Any, ...]]]:
@@ -169,7 +169,16 @@ def snapshot(db: Database, *tables: str) -> dict[str, list[tuple[Any, ...]]]:
         "event": "message_id, customer_id, name, timestamp, properties, traits, digest",
         "enrollment": "journey, customer_id, key, entry, state, reason",
     }
-    return {table: sorted(rows(db, f"SELECT {columns[table]} FROM {table}"), key=repr) for table in tables}
+    return {
+        table: sorted((tuple(map(_sorted, row)) for row in rows(db, f"SELECT {columns[table]} FROM {table}")), key=repr)
+        for table in tables
+    }
+
+
+def _sorted(value: Any) -> Any:
+    """JSON with its keys in one order."""
+    value = orjson.loads(value) if isinstance(value, str) and value.startswith("{") else value
+    return orjson.dumps(value, option=orjson.OPT_SORT_KEYS) if isinstance(value, dict) else value
 
 
 FACTS: Sequence[str] = ("customer", "activity", "suppression", "consent", "event")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import text
 
@@ -110,7 +111,7 @@ def test_people_who_are_held_reach_goals_too_and_those_who_are_done_stay_done(da
 
 
 def test_an_awaited_event_wakes_those_whom_it_matches(database: Database) -> None:
-    mine = {"step": "review", "awaiting": "review.posted", "due_at": NOW + 9 * DAY}
+    mine: dict[str, Any] = {"step": "review", "awaiting": "review.posted", "due_at": NOW + 9 * DAY}
     seven = put(database, "post_purchase", "ann", key="7", trigger='{"order_id": "7"}', **mine)
     put(database, "post_purchase", "ann", key="8", trigger='{"order_id": "8"}', **mine)
     put(database, "post_purchase", "ben", key="7", trigger='{"order_id": "7"}', **mine)
@@ -131,7 +132,7 @@ def test_an_awaited_event_counts_between_entry_and_timeout_only(database: Databa
         database, "post_purchase", "ann", key="7", trigger=trigger, step="review", awaiting="review.posted",
         due_at=NOW - HOUR, wake_at=NOW,
     )  # fmt: skip
-    review = {"order_id": "7"}
+    review: dict[str, Any] = {"order_id": "7"}
     assert taking(database, track("a", "ann", "review.posted", NOW - 2 * DAY, order_id="7")).woken == 0
     assert taking(database, track("b", "ann", "review.posted", NOW, order_id="7")).woken == 0
     assert taking(database, track("c", "ann", "review.posted", NOW - 2 * HOUR, **review)).woken == 1
@@ -220,7 +221,7 @@ def test_a_goal_does_not_make_its_own_journeys_entry_vanish(database: Database) 
     ]
 
 
-def consent(message_id: str, granted: bool, at: datetime = NOW, **properties: object) -> bytes:
+def consent(message_id: str, granted: bool, at: datetime = NOW, **properties: Any) -> bytes:
     name = "subscription.granted" if granted else "subscription.withdrawn"
     return track(message_id, "ann", name, at, source="form", **properties)
 
@@ -241,7 +242,7 @@ def test_the_newest_statement_of_a_topic_counts_and_all_are_kept(database: Datab
 
 def test_nothing_but_a_statement_raises_consent(database: Database) -> None:
     taking(database, consent("1", False, topic="offers"))
-    wishes = {"consents": {"offers": {"granted": True}}, "subscribed": True, "offers": True}
+    wishes: dict[str, Any] = {"consents": {"offers": {"granted": True}}, "subscribed": True, "offers": True}
     taking(database, identify("2", "ann", NOW + HOUR, **wishes), track("3", "ann", "x", NOW + HOUR, traits=wishes))
     assert consents(database) == {"offers": False}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -71,7 +72,7 @@ def test_bad_events_become_dead_letters_and_the_others_are_taken(database: Datab
         assert "\n" not in reason, what
 
 
-ODD_PROPERTIES: list[dict[str, object]] = [
+ODD_PROPERTIES: list[dict[str, Any]] = [
     {"a": 1e308, "b": -1e308},
     {"a": 1.5e-320},
     {"k" * 5000: "v"},
@@ -155,7 +156,7 @@ def test_a_birthday_of_1900_is_a_birthday(database: Database) -> None:
 
 def test_a_reserved_trait_that_is_no_text_is_left_out(database: Database) -> None:
     reserved = ["email", "first_name", "last_name", "timezone", "locale", "created_at"]
-    bad = dict(zip(reserved, [7, {"a": 1}, False, [], 1.5, 20200101], strict=True))
+    bad: dict[str, Any] = dict(zip(reserved, [7, {"a": 1}, False, [], 1.5, 20200101], strict=True))
     taking(database, identify("1", "ann", **bad, vip=True))
     assert all(f"the trait {trait} is no text" in letters(database)["1-0"] for trait in reserved)
     [(traits,)] = rows(database, "SELECT traits FROM customer")
