@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Decimal
 from math import isfinite
-from typing import Literal, NoReturn, TypeAlias, cast
+from typing import Literal, NoReturn, TypeAlias
 
 from lifecycle.errors import DefinitionError
 
@@ -206,12 +206,19 @@ def constant(left: Ref, value: object) -> Value:
             f"{left} is {a(left.kind)}, compared with {value!r} of type {type(value).__name__}",
             f"give {a(left.kind)}",
         )
-    if kind == "number" and not isfinite(cast(float, value)):
+    if isinstance(value, (int, float, Decimal)) and not _is_double(value):
         raise DefinitionError(here(), f"{left} compared with {value!r}", "give a number that can be reached")
     if isinstance(value, datetime) and value.tzinfo is None:
         raise DefinitionError(here(), f"{value!r} names no zone", "give it tzinfo=UTC")
     assert isinstance(value, (str, int, float, Decimal, bool, date))
     return value
+
+
+def _is_double(value: int | float | Decimal) -> bool:
+    try:
+        return isfinite(value)
+    except OverflowError:  # an int beyond double precision
+        return False
 
 
 def a(kind: Kind) -> str:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Date
 from lifecycle.journey.vocabulary import RESERVED
 
 from .sql import Statement
-from .types import Instant, Json, stamp
+from .types import Instant, Json
 
 # Whoever is missing is made before anybody is locked: a row that another transaction makes meanwhile is waited for
 # here, where no lock is held that it could be waiting for.
@@ -82,7 +82,7 @@ def lock(connection: Connection, first_seen: Mapping[str, datetime], traits_at: 
     the events.
     """
     rows = [
-        {"id": customer, "first_at": stamp(at), "traits_at": traits_at.get(customer)}
+        {"id": customer, "first_at": at, "traits_at": traits_at.get(customer)}
         for customer, at in sorted(first_seen.items())
     ]
     _MAKE.run(connection, rows=rows)

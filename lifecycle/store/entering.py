@@ -11,7 +11,7 @@ from lifecycle.core.decide import START
 from lifecycle.core.listen import Entering, Key, Visit
 
 from .sql import Statement
-from .types import Instant, stamp
+from .types import Instant
 
 _VISITS = Statement(
     """
@@ -62,7 +62,7 @@ def visits(connection: Connection, keys: Collection[Key]) -> dict[Key, Visit]:
 
 def enter(connection: Connection, entering: Sequence[Entering], now: datetime, lease: timedelta) -> list[int]:
     """Makes enrollments and returns their ids, to be hinted; the scheduler hints them when `lease` is over."""
-    moment, lease_ends = stamp(now), stamp(now + lease)
+    lease_ends = now + lease
     rows = [
         {
             "journey": one.journey,
@@ -70,7 +70,7 @@ def enter(connection: Connection, entering: Sequence[Entering], now: datetime, l
             "key": one.key,
             "entry": one.entry,
             "step": one.step,
-            "now": moment,
+            "now": now,
             "lease_ends": lease_ends,
             "awaiting": START,
             "trigger_id": one.trigger_id,

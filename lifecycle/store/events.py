@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from lifecycle.wire import Fact, Track
 
 from .sql import Statement
-from .types import Instant, Json, stamp
+from .types import Instant, Json
 
 # Sorted by message id, or two consumers that got the same events in another order would wait for each other.
 _ADD = Statement(
@@ -85,8 +85,7 @@ class Said:
 
 def add(connection: Connection, facts: Mapping[str, Fact], received_at: datetime) -> set[str]:
     """Stores those of `facts` (by message id) that are new, and returns their ids."""
-    moment = stamp(received_at)
-    rows = [_row(facts[message_id], moment) for message_id in sorted(facts)]
+    rows = [_row(facts[message_id], received_at) for message_id in sorted(facts)]
     return {row.message_id for row in _ADD.run(connection, rows=rows)}
 
 
@@ -135,7 +134,7 @@ def forget(connection: Connection, customers: Collection[str]) -> None:
     _FORGET.run(connection, keys=list(customers))
 
 
-def _row(fact: Fact, received_at: str) -> dict[str, object]:
+def _row(fact: Fact, received_at: datetime) -> dict[str, object]:
     if isinstance(fact, Track):
         name, properties, traits = fact.event, fact.properties, fact.traits or None
     else:
@@ -144,7 +143,7 @@ def _row(fact: Fact, received_at: str) -> dict[str, object]:
         "message_id": fact.message_id,
         "customer_id": fact.customer_id,
         "name": name,
-        "timestamp": stamp(fact.timestamp),
+        "timestamp": fact.timestamp,
         "received_at": received_at,
         "properties": properties,
         "traits": traits,
