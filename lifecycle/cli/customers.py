@@ -44,7 +44,11 @@ Examples:
 )
 @click.option("--email", help="Only with this address; * stands for any letters.")
 @click.option(
-    "--limit", type=click.IntRange(min=0), show_default="100, all with --json", help="At most so many; 0 for all."
+    "--limit",
+    type=click.IntRange(min=0),
+    metavar="N",
+    show_default="100, all with --json",
+    help="At most so many; 0 for all.",
 )
 @as_json_option
 def list_customers(email: str | None, limit: int | None, as_json: bool) -> None:
@@ -66,16 +70,17 @@ Examples:
 @click.option("--utc", is_flag=True, help="Show times in UTC and not in the customer's zone.")
 @as_json_option
 def show(customer: str, utc: bool, as_json: bool) -> None:
-    """Tell one person's story in their own time zone: events, journeys, every email and why it was sent or not."""
+    """Tell one person's story, in their own time zone.
+
+    Who they are, what they did, the journeys they are or were in, and every email with its state and reason.
+    """
     from lifecycle.store import reports
 
     settings = opened.settings()
     with opened.database(settings) as db, db.reading() as connection:
         known = reports.customer(connection, customer)
         if known is None:
-            raise LifecycleError(
-                f"there is no customer {customer!r}; find one with: lifecycle customers list --email …"
-            )
+            raise LifecycleError(f"there is no customer {customer!r}; find one with: lifecycle customers list")
         story = reports.story(connection, customer, known["email"])
     if as_json:
         records = [("customer", known)] + [(kind, row) for kind, rows in story.items() for row in rows]
@@ -98,9 +103,9 @@ Examples:
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.pass_context
 def import_file(ctx: click.Context, file: Path) -> None:
-    """Bring in customers and their traits from a CSV or JSON Lines file; safe to repeat.
+    """Bring in customers from a CSV or JSON Lines file.
 
-    Consent is no trait: nobody is subscribed by an import, nor unsubscribed.
+    Importing a file twice changes nothing. Consent is no trait: nobody is subscribed by an import, nor unsubscribed.
     """
     from lifecycle import clock
     from lifecycle.flow.importing import import_customers

@@ -36,13 +36,16 @@ Examples:
 )
 @click.pass_context
 def dead(ctx: click.Context) -> None:
-    """Dead letters: stream entries and file lines that could not be taken, or only in part. Alone, lists them."""
+    """What could not be taken, or only in part: list, show, retry.
+
+    Without a command, lists the oldest 50.
+    """
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_dead, limit=50, as_json=False)
 
 
 @dead.command("list")
-@click.option("--limit", type=click.IntRange(min=0), default=50, help="At most so many; 0 for all.")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", default=50, help="At most so many; 0 for all.")
 @as_json_option
 def list_dead(limit: int, as_json: bool) -> None:
     """List the dead letters that no retry has settled, oldest first."""
@@ -97,7 +100,10 @@ Examples:
 @click.option("--all", "everything", is_flag=True, help="All that are not settled.")
 @click.pass_context
 def retry(ctx: click.Context, ids: tuple[int, ...], everything: bool) -> None:
-    """Take dead letters again, as they are: for when the code or the database was at fault, or a rule has changed."""
+    """Take dead letters again, as they are.
+
+    For when the code or the database was at fault, or a rule has changed.
+    """
     from lifecycle import clock
     from lifecycle.flow.retrying import retry as retry_letters
 

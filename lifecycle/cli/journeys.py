@@ -93,7 +93,10 @@ Examples:
 @click.option("--customer", "customers", multiple=True, required=True, help="Id of a customer; may be repeated.")
 @click.pass_context
 def enter(ctx: click.Context, name: str, customers: tuple[str, ...]) -> None:
-    """Enter customers into a journey whose entry is manually(); the policy still judges every email."""
+    """Enter customers into a journey by hand.
+
+    The journey's entry must be manually(). The policy judges every email all the same.
+    """
     from lifecycle import clock
     from lifecycle.flow.by_hand import enter_by_hand
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object per line, for programs.")
 
+_LINES_AT_ONCE = 500
 _STYLES = {
     "sent": "green",
     "completed": "green",
@@ -44,9 +46,11 @@ def write_json(rows: Iterable[Mapping[str, Any]]) -> int:
     """Writes one JSON object per line, moments as UTC; returns how many."""
     import orjson
 
-    count = 0
-    for count, row in enumerate(rows, 1):  # noqa: B007 - the last one is the result
-        click.echo(orjson.dumps(row, default=_plain, option=orjson.OPT_UTC_Z).decode())
+    left, count = iter(rows), 0
+    while some := list(islice(left, _LINES_AT_ONCE)):
+        lines = (orjson.dumps(row, default=_plain, option=orjson.OPT_UTC_Z).decode() for row in some)
+        click.echo("\n".join(lines))
+        count += len(some)
     return count
 
 
@@ -68,7 +72,10 @@ def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *,
     if not table.row_count:
         click.echo(empty)
         return 0
-    console().print(table)
+    out = console()
+    with out.capture() as drawn:
+        out.print(table)
+    click.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()), color=out.is_terminal)
     return table.row_count
 
 

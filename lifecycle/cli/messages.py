@@ -42,6 +42,7 @@ Examples:
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
+    metavar="N",
     show_default="50, all with --json",
     help="The newest so many; 0 for all.",
 )
@@ -102,9 +103,10 @@ Examples:
 )
 @click.pass_context
 def settle(ctx: click.Context, ids: tuple[int, ...], state: str) -> None:
-    """Say what became of `uncertain` messages, of which only the server's log can tell.
+    """Say what became of `uncertain` messages.
 
-    `sent` counts under the caps; `skipped` does not; `pending` sends it again under the same Message-ID.
+    Only the mail server's log, or the recipient, can tell. `sent` counts under the caps; `skipped` does not;
+    `pending` sends it again under the same Message-ID.
     """
     from lifecycle import clock
     from lifecycle.flow.settle import settle as settle_messages

@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 
 def settings(*, quiet: bool = True) -> Settings:
-    """The settings of this process; its clock and its logs follow them. `quiet` logs warnings and worse only."""
+    """The settings of this process; its clock and its logs follow them.
+
+    `quiet` leaves out all but errors: a command says itself what matters.
+    """
     loaded = Settings.load()
     clock.use(loaded.make_clock())
-    level = "warning" if quiet and loaded.log_level == "info" else loaded.log_level
+    level = "error" if quiet and loaded.log_level != "debug" else loaded.log_level
     logs.configure(as_json=loaded.logs_as_json, level=level)
     return loaded
 

@@ -107,11 +107,14 @@ Examples:
 @click.option(
     "--processes",
     type=click.IntRange(min=1),
+    metavar="N",
     default=lambda: os.cpu_count() or 1,
     show_default="one per core",
     help="How many processes.",
 )
-@click.option("--threads", type=click.IntRange(min=1), default=1, help="Threads per process; 1 is fastest.")
+@click.option(
+    "--threads", type=click.IntRange(min=1), metavar="N", default=1, help="Threads per process; 1 is fastest."
+)
 @click.option("--queues", multiple=True, type=click.Choice(["advance", "deliver"]), help="Only these; may be repeated.")
 @until_stdin_closes
 @click.pass_context

@@ -65,7 +65,7 @@ def write_story(known: Mapping[str, Any], story: Mapping[str, list[dict[str, Any
 
 def _portrait(known: Mapping[str, Any], story: Mapping[str, list[dict[str, Any]]], zone: ZoneInfo) -> Iterator[Text]:
     name = " ".join(filter(None, (known["first_name"], known["last_name"])))
-    yield Text.assemble((harmless(f"customer {known['id']}"), "bold"), harmless(f"  {name}") if name else "")
+    yield Text.assemble((harmless(f"customer {known['id']}"), "bold"), f"  {harmless(name)}")
     said = {field: known[field] for field in _NAMES if known[field] is not None} | dict(sorted(known["traits"].items()))
     for field, value in said.items():
         yield Text.assemble((f"  {field:<16} ", "dim"), harmless(_shown(value)))
@@ -88,6 +88,8 @@ def _newest_by_topic(consents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]
 def _moments(known: Mapping[str, Any], story: Mapping[str, list[dict[str, Any]]]) -> Iterator[Moment]:
     for event in story["event"]:
         name = event["name"] or "identify"
+        if name.startswith("subscription."):
+            continue  # the consent says it
         said = event["properties"] | ({"traits": event["traits"]} if event["traits"] else {})
         yield Moment(event["timestamp"], 0, "event", name, _brief(said))
     for consent in story["consent"]:

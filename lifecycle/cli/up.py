@@ -23,7 +23,9 @@ Examples:
   SMTP_URL=smtp://localhost:1025 lifecycle up         mail to a local relay instead of the outbox
   DATABASE_URL=postgresql://localhost/shop lifecycle up --workers 2"""
 )
-@click.option("--workers", type=click.IntRange(min=1), show_default="one per core", help="Worker processes.")
+@click.option(
+    "--workers", type=click.IntRange(min=1), metavar="N", show_default="one per core", help="Worker processes."
+)
 def up(workers: int | None) -> None:
     """Run consumer, scheduler and worker on this machine until Ctrl-C.
 
