@@ -95,16 +95,18 @@ def replay(
     *,
     lease: timedelta,
     max_lateness: timedelta,
+    since: datetime | None = None,
     until: datetime | None = None,
     progress: Progress = lambda replayed: None,
     at_once: int = _AT_ONCE,
 ) -> Replayed:
     """Replays `lines` and everything that follows from them, up to but not including `until`.
 
-    Goes on from where the database stands: events that were taken before are passed over. `at_once`: how many events
+    Goes on from where the database stands: events that were taken before are passed over. `since`: the clock stands
+    there or later from the start; what should have been before is done then. `at_once`: how many events
     of one moment are taken in one transaction; it changes nothing but the speed.
     """
-    return _Replay(db, project, mailer, lines, lease, max_lateness, until, at_once).run(progress)
+    return _Replay(db, project, mailer, lines, lease, max_lateness, since, until, at_once).run(progress)
 
 
 class InlineRecorder(Recorder):
@@ -139,6 +141,7 @@ class _Replay:
         lines: Sequence[Line],
         lease: timedelta,
         max_lateness: timedelta,
+        since: datetime | None,
         until: datetime | None,
         at_once: int,
     ) -> None:
@@ -149,6 +152,7 @@ class _Replay:
         self.lines = lines
         self.lease = lease
         self.max_lateness = max_lateness
+        self.since = since
         self.until = until
         self.at_once = at_once
         self.place = 0
@@ -173,10 +177,12 @@ class _Replay:
 
     def _start(self) -> None:
         """Stands where the database stands: after its newest event."""
+        if self.since is not None:
+            self.now = self.since
         with self.db.reading() as connection:
             latest, self.sending = ahead.reached(connection)
         if latest is not None:
-            self.now = latest
+            self.now = max(self.now, latest)
             release_held(self.db, self.project, self.now)
             self.openings.start(self.now)
 

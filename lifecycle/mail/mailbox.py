@@ -16,6 +16,7 @@ from pathlib import Path
 from weakref import WeakSet
 
 from lifecycle.mail.receiver import Mail, Receiver
+from lifecycle.processes import end_with_stdin
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9@._+-]+")
 
@@ -83,7 +84,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m lifecycle.mail.mailbox", description=__doc__.splitlines()[0])
     parser.add_argument("--folder", type=Path, required=True, help="where the .eml files go")
     parser.add_argument("--port", type=int, default=0, help="0, the default, picks a free one")
+    parser.add_argument("--until-stdin-closes", action="store_true", help="end with whoever holds its other end")
     options = parser.parse_args()
+    if options.until_stdin_closes:
+        end_with_stdin()
     mailbox = Mailbox(options.folder)
 
     def ready(port: int) -> None:

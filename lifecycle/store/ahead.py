@@ -43,6 +43,14 @@ _ZONES = Statement("SELECT DISTINCT timezone FROM customer WHERE id IN {keys}", 
 
 _ADDRESSED = Statement("SELECT DISTINCT customer_id FROM message WHERE id IN {ids}", returns={"customer_id": Text()})
 
+_DUE = Statement(
+    """
+    SELECT EXISTS (SELECT 1 FROM enrollment WHERE wake_at IS NOT NULL AND due_at <= :moment)
+        OR EXISTS (SELECT 1 FROM message WHERE wake_at IS NOT NULL AND (due_at <= :moment OR due_at IS NULL)) AS due
+    """,
+    returns={"due": Boolean()},
+)
+
 
 def next_wakes(connection: Connection) -> tuple[datetime | None, datetime | None]:
     """The next moment at which an enrollment, and at which a message, is to be looked at."""
@@ -92,3 +100,8 @@ def zones(connection: Connection, customers: Sequence[str]) -> list[str | None]:
 def addressed(connection: Connection, messages: Sequence[int]) -> list[str]:
     """The customers of these messages."""
     return list(_ADDRESSED.run(connection, ids=list(messages)).scalars())
+
+
+def due(connection: Connection, moment: datetime) -> bool:
+    """Whether anything that was meant for `moment` or earlier is still to be done, or being done."""
+    return bool(_DUE.run(connection, moment=moment).one().due)

@@ -1,0 +1,1 @@
+"""`lifecycle demo`: eighteen months of real purchases, one day of them live."""
