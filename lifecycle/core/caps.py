@@ -16,7 +16,7 @@ from lifecycle.journey.policy import Cap
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """An earlier message as caps see it: when it was claimed for sending, and its topic then."""
+    """An earlier message as caps see it: when it went out, at the latest, and its topic then."""
 
     at: datetime
     topic: str

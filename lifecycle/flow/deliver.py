@@ -25,7 +25,7 @@ from sqlalchemy import Connection, Row
 
 from lifecycle.core.assign import held_out
 from lifecycle.core.calendar import zone_named
-from lifecycle.core.caps import Counted, longest
+from lifecycle.core.caps import Counted, counts_now, longest
 from lifecycle.core.evaluate import matches
 from lifecycle.core.judge import Candidate, Defer, Go, Recipient, Skip, judge
 from lifecycle.core.needs import needs_of
@@ -106,7 +106,7 @@ def claim(
         if not rows:
             return claimed
         exited = _exit_now(connection, project, rows, now)
-        sends = _Sends(connection, project.policy, rows, now)
+        sends = _Sends(connection, project.policy, rows, now, lease)
         writes = [_judged(row, row.enrollment_id in exited, sends, project, mailer, claimed, now) for row in rows]
         messages.CLAIM.run(connection, rows=writes, claim=claimed.name, lanes=mailer.transport.lanes)
     return claimed
@@ -115,19 +115,26 @@ def claim(
 class _Sends:
     """What counts under the caps, by customer, kept up while the batch is judged.
 
-    The moments are read only for customers who may meet a cap in this batch: most never do.
+    A message counts from the moment at which the server took it, and that is up to a lease after it was claimed, the
+    moment by which the index finds it. So the first look goes a lease further back; the moments themselves are read
+    only for customers who may meet a cap in this batch: most never do.
     """
 
-    def __init__(self, connection: Connection, policy: Policy, rows: Sequence[Row[Any]], now: datetime) -> None:
+    def __init__(
+        self, connection: Connection, policy: Policy, rows: Sequence[Row[Any]], now: datetime, lease: timedelta
+    ) -> None:
         marketing = Counter(row.customer_id for row in rows if row.kind == "marketing")
         self._caps = policy.caps
         self._none = [0] * len(policy.caps)
-        self.counts = messages.count_sends(connection, policy.caps, sorted(marketing), now)
+        self.counts = messages.count_sends(connection, policy.caps, sorted(marketing), now - lease)
         self.history: dict[str, list[Counted]] = {}
         near = sorted(customer for customer, more in marketing.items() if self._near(customer, more))
         if near:
-            for row in messages.HISTORY.run(connection, keys=near, since=now - longest(policy.caps)):
-                self.history.setdefault(row.customer_id, []).append(Counted(row.counted_at, row.topic))
+            for row in messages.HISTORY.run(connection, keys=near, since=now - lease - longest(policy.caps)):
+                latest = now if row.state == "sending" else row.counted_at + lease
+                self.history.setdefault(row.customer_id, []).append(Counted(row.sent_at or latest, row.topic))
+        for customer, history in self.history.items():
+            self.counts[customer] = counts_now(policy.caps, history, now)
 
     def _near(self, customer: str, more: int) -> bool:
         counts = self.counts.get(customer, self._none)

@@ -159,10 +159,16 @@ CLAIM = Statement(
 
 HISTORY = Statement(
     """
-    SELECT customer_id, counted_at, topic FROM message
+    SELECT customer_id, counted_at, sent_at, state, topic FROM message
     WHERE customer_id IN {keys} AND counted_at IS NOT NULL AND counted_at > :since
     """,
-    returns={"customer_id": Text(), "counted_at": Instant(), "topic": Text()},
+    returns={
+        "customer_id": Text(),
+        "counted_at": Instant(),
+        "sent_at": Instant(),
+        "state": Text(),
+        "topic": Text(),
+    },
 )
 
 SETTLE = Statement(

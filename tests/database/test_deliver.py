@@ -217,7 +217,12 @@ def test_many_capped_messages_go_one_by_one_until_their_time_is_over(database: D
 
 
 def test_a_capped_message_that_need_not_be_waited_for_is_skipped_and_the_journey_goes_on(database: Database) -> None:
-    steps = [Send("one"), Send("two", on_capped="skip"), Wait("a day", days(1)), Send("three", on_capped="skip")]
+    steps: list[Step] = [
+        Send("one"),
+        Send("two", on_capped="skip"),
+        Wait("a day", days(1)),
+        Send("three", on_capped="skip"),
+    ]
     stage = stage_of(database, journey(*steps), caps=[Cap(1, per=days(1))])
     stage.order("ann")
     stage.run(2 * DAY)
@@ -326,7 +331,7 @@ def test_a_server_that_stays_busy_is_given_up_after_five_days_or_when_the_messag
 
 def test_a_refusal_is_kept_in_the_servers_words_and_the_journey_goes_on(database: Database) -> None:
     stage = stage_of(database, journey(Send("one"), Send("two")))
-    answers = iter([Refused(554, "5.7.1", "554 5.7.1 spam"), Accepted("ok")])
+    answers: Iterator[Outcome] = iter([Refused(554, "5.7.1", "554 5.7.1 spam"), Accepted("ok")])
     stage.outbox.answer = lambda letter: next(answers)
     stage.order("ann")
     stage.run()
@@ -365,7 +370,7 @@ def test_a_refusal_for_good_outweighs_a_complaint(database: Database) -> None:
 
 def test_marketing_whose_fate_is_unknown_is_never_sent_again_by_itself(database: Database) -> None:
     stage = stage_of(database, journey(Send("one"), Send("two")))
-    answers = iter([Unknown("lost after the dot"), Accepted("ok")])
+    answers: Iterator[Outcome] = iter([Unknown("lost after the dot"), Accepted("ok")])
     stage.outbox.answer = lambda letter: next(answers)
     stage.order("ann")
     stage.run(5 * DAY)
@@ -598,3 +603,23 @@ def test_who_may_enter_again_gets_a_message_of_their_own_each_time(database: Dat
         stage.order("ann")
         stage.run(2 * HOUR)
     assert len({letter.message_id for letter in stage.outbox.letters}) == 2
+
+
+def test_a_window_begins_when_the_server_took_the_message_and_not_when_it_was_claimed(database: Database) -> None:
+    """Else two messages a window apart in the claims could arrive closer together than that."""
+    stage = stage_of(database, caps=[Cap(1, per=days(1))])
+
+    def slow(letter: Letter) -> Outcome:
+        stage.now += timedelta(seconds=50)
+        return Accepted("ok")
+
+    stage.outbox.answer = slow
+    stage.order("ann", "A1")
+    stage.run()
+    stage.outbox.answer = lambda letter: Accepted("ok")
+    stage.order("ann", "B2")
+    stage.run(2 * DAY)
+    assert [row["sent_at"] - NOON for row in stage.messages()] == [
+        timedelta(seconds=50),
+        DAY + timedelta(seconds=50),
+    ]
