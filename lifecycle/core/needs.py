@@ -6,12 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lifecycle.journey.conditions import Condition, Count, walk
+from lifecycle.journey.conditions import Condition
 from lifecycle.journey.durations import Duration
 from lifecycle.journey.journey import Journey
 from lifecycle.journey.steps import Branch, WaitFor, walk_steps
 
-from .evaluate import demands
+from .evaluate import counted, demands
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +29,7 @@ def needs(journeys: Iterable[Journey]) -> Needs:
 
 def needs_of(*conditions: Condition) -> Needs:
     """What evaluating these conditions reads."""
-    activity = {node.event for condition in conditions for node in walk(condition) if isinstance(node, Count)}
-    return Needs(frozenset(activity), demands(*conditions))
+    return Needs(counted(*conditions), demands(*conditions))
 
 
 @lru_cache(maxsize=256)
