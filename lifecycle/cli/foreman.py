@@ -104,8 +104,11 @@ class Foreman:
         child.process.wait()
         assert child.process.stdin is not None
         child.process.stdin.close()
-        if child.reader is not None:
-            child.reader.join(2.0)
+        assert child.reader is not None
+        assert child.process.stdout is not None
+        child.reader.join(2.0)
+        if not child.reader.is_alive():  # else somebody who left the group still holds the other end
+            child.process.stdout.close()
         child.process = None
 
 

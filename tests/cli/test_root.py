@@ -15,7 +15,7 @@ from lifecycle.cli import lifecycle
 from tests.cli.conftest import Shop
 
 REPOSITORY = Path(__file__).parents[2]
-THERE = [name for name, later in lifecycle.later.items() if find_spec(later.target.partition(":")[0])]  # type: ignore[attr-defined]
+THERE = [name for name, later in lifecycle.later.items() if find_spec(later.target.partition(":")[0])]
 
 
 def _loaded(*arguments: str, cwd: Path) -> set[str]:
@@ -55,7 +55,7 @@ def test_each_command_says_in_the_list_what_it_says_itself(name: str) -> None:
     assert command.help
     first = command.help.strip().splitlines()[0]
     assert first.endswith("."), first
-    assert lifecycle.later[name].says.endswith(".")  # type: ignore[attr-defined]
+    assert lifecycle.later[name].says.endswith(".")
 
 
 @pytest.mark.parametrize("name", THERE)
@@ -176,4 +176,4 @@ def test_the_procfile_names_commands_that_exist() -> None:
         if line and not line.startswith("#"):
             words = line.partition(": ")[2].split()
             assert words[0] == "lifecycle"
-            assert words[1] in lifecycle.later  # type: ignore[attr-defined]
+            assert words[1] in lifecycle.later
