@@ -45,7 +45,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     """Looks data up by key first, so that `event.items` is the property and never a method of dict."""
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        if isinstance(obj, dict | Mapping):
+        if type(obj) is dict or isinstance(obj, Mapping):
             value = obj.get(attribute, self)
             if value is self:
                 return self.undefined(obj=obj, name=attribute)

@@ -57,6 +57,7 @@ class Renderer:
         self._cache = cache
         self._html = html_environment()
         self._text = text_environment()
+        self._globals = {**self._html.globals, **self._text.globals}
         self._ready: dict[str, _Templates] = {}
 
     def names(self) -> list[str]:
@@ -74,10 +75,11 @@ class Renderer:
         """
         templates = self._ready.get(name) or self._templates(name)
         try:
-            subject = templates.subject.render(context)
-            preheader = templates.preheader.render(context)
-            html = templates.html.render(context)
-            text = templates.text.render(context)
+            data = {**self._globals, **context}
+            subject = _render(templates.subject, data)
+            preheader = _render(templates.preheader, data)
+            html = _render(templates.html, data)
+            text = _render(templates.text, data)
         except UndefinedError as error:
             raise RenderError(name, _missing(str(error), templates.email, context)) from error
         except RecursionError as error:
@@ -112,6 +114,11 @@ class Renderer:
         if path:
             _write_cached(path, email)
         return email
+
+
+def _render(template: Template, data: dict[str, object]) -> str:
+    """What Template.render does, but that `data` holds the globals already: merging them costs as much as rendering."""
+    return "".join(template.root_render_func(template.new_context(data, shared=True)))
 
 
 def _one_line(text: str) -> str:
