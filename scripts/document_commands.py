@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -22,7 +23,8 @@ _WIDTH = 100
 
 def page() -> str:
     """The page, with every command and its help."""
-    root = click.Context(lifecycle, info_name="lifecycle", max_content_width=_WIDTH, terminal_width=_WIDTH)
+    settings: dict[str, Any] = {**lifecycle.context_settings, "max_content_width": _WIDTH, "terminal_width": _WIDTH}
+    root = click.Context(lifecycle, info_name="lifecycle", **settings)
     return "\n".join([_HEAD, *(f"## {path}\n\n```text\n{text}\n```\n" for path, text in _helps(lifecycle, root))])
 
 

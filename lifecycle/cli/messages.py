@@ -6,7 +6,7 @@ import click
 
 from . import opened
 from .lazy import Group
-from .listing import Column, as_json_option, write, write_json
+from .listing import Column, as_json_option, write
 
 STATES = ("pending", "sending", "sent", "skipped", "failed", "uncertain")
 _COLUMNS = (
@@ -72,18 +72,12 @@ def messages(
     from lifecycle.store import reports
 
     most = limit or None if limit is not None or as_json else 50
+    which = reports.MessageFilter(states, journey, customer, reason)
     with opened.database() as db, db.reading() as connection:
-        found = reports.messages(
-            connection, states=states, journey=journey, customer=customer, reason=reason, most=most
-        )
-        if as_json:
-            write_json(found)
-            return
-        shown = write(found, _COLUMNS, as_json=False, empty="no messages")
-        if shown == most:
-            total = reports.count_messages(connection, states=states, journey=journey, customer=customer, reason=reason)
-            if total > shown:
-                click.echo(f"the newest {shown:,} of {total:,}; all of them: --limit 0", err=True)
+        found = reports.messages(connection, which, most=most)
+        shown = write(found, _COLUMNS, as_json=as_json, empty="no messages")
+        if not as_json and shown == most and (total := reports.count_messages(connection, which)) > shown:
+            click.echo(f"the newest {shown:,} of {total:,}; all of them: --limit 0", err=True)
 
 
 @messages.command(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Boolean, Connection, Date, Text
@@ -39,27 +40,13 @@ MESSAGE_FIELDS = tuple(_MESSAGE)
 
 _MESSAGE_COLUMNS = ", ".join(f'"{name}"' for name in _MESSAGE)
 _MESSAGE_ORDER = ("created_at", "journey", "customer_id", '"key"', "step", "message_id")
-_MESSAGE_WHERE = """
-    FROM message
-    WHERE (CAST(:journey AS text) IS NULL OR journey = :journey)
-      AND (CAST(:customer AS text) IS NULL OR customer_id = :customer)
-      AND (CAST(:reason AS text) IS NULL OR substr(reason, 1, length(CAST(:reason AS text))) = :reason)
-      AND (:any_state = 1 OR state IN {keys})
-"""
-_MESSAGES = Statement(
-    f"SELECT {_MESSAGE_COLUMNS} {_MESSAGE_WHERE} ORDER BY {', '.join(_MESSAGE_ORDER)}", returns=_MESSAGE
-)
-_NEWEST_MESSAGES = Statement(
-    f"""
-    SELECT {_MESSAGE_COLUMNS} FROM (
-        SELECT {_MESSAGE_COLUMNS} {_MESSAGE_WHERE}
-        ORDER BY {", ".join(f"{column} DESC" for column in _MESSAGE_ORDER)} LIMIT :most
-    ) AS newest
-    ORDER BY {", ".join(_MESSAGE_ORDER)}
-    """,
-    returns=_MESSAGE,
-)
-_COUNT_MESSAGES = Statement(f"SELECT count(*) {_MESSAGE_WHERE}")
+_MESSAGE_FILTERS = {
+    "states": "state IN {keys}",
+    "journey": "journey = :journey",
+    # Messages are indexed by enrollment, enrollments by customer.
+    "customer": "enrollment_id IN (SELECT id FROM enrollment WHERE customer_id = :customer)",
+    "reason": "substr(reason, 1, length(CAST(:reason AS text))) = :reason",
+}
 
 _CUSTOMER: Mapping[str, TypeEngine[Any]] = {
     "id": Text(),
@@ -129,42 +116,51 @@ _PEOPLE = Statement("SELECT journey, state, count(*) AS people FROM enrollment G
 _OUTCOMES = Statement("SELECT journey, state, count(*) AS number FROM message GROUP BY journey, state")
 
 
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """Which messages: in one of `states`, of `journey`, to `customer`, and with a reason that begins with `reason`."""
+
+    states: tuple[str, ...] = ()
+    journey: str | None = None
+    customer: str | None = None
+    reason: str | None = None
+
+    @property
+    def where(self) -> str:
+        """The condition as SQL."""
+        wanted = [sql for name, sql in _MESSAGE_FILTERS.items() if getattr(self, name)]
+        return "FROM message WHERE " + " AND ".join(wanted or ["true"])
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """What `where` compares with."""
+        given = {name: getattr(self, name) for name in ("journey", "customer", "reason")}
+        return {name: value for name, value in given.items() if value} | ({"keys": self.states} if self.states else {})
+
+
+EVERY_MESSAGE = MessageFilter()
+
+
 def messages(
-    connection: Connection,
-    *,
-    states: Sequence[str] = (),
-    journey: str | None = None,
-    customer: str | None = None,
-    reason: str | None = None,
-    most: int | None = None,
+    connection: Connection, which: MessageFilter = EVERY_MESSAGE, *, most: int | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Messages in the order of their making, the newest `most` if given; `reason` is how the reason begins."""
-    given = _filters(states, journey, customer, reason)
+    """Messages in the order of their making, the newest `most` if given; read as they are asked for."""
+    order = ", ".join(_MESSAGE_ORDER)
+    select = f"SELECT {_MESSAGE_COLUMNS} {which.where}"
+    parameters = which.parameters
+    if most is not None:
+        newest = ", ".join(f"{column} DESC" for column in _MESSAGE_ORDER)
+        select = f"SELECT {_MESSAGE_COLUMNS} FROM ({select} ORDER BY {newest} LIMIT :most) AS newest"
+        parameters["most"] = most
     reading = connection.execution_options(stream_results=True, max_row_buffer=1000)
-    found = _MESSAGES.run(reading, **given) if most is None else _NEWEST_MESSAGES.run(reading, **given, most=most)
+    found = Statement(f"{select} ORDER BY {order}", returns=_MESSAGE).run(reading, **parameters)
     return (dict(row) for row in found.mappings())
 
 
-def count_messages(
-    connection: Connection,
-    *,
-    states: Sequence[str] = (),
-    journey: str | None = None,
-    customer: str | None = None,
-    reason: str | None = None,
-) -> int:
+def count_messages(connection: Connection, which: MessageFilter) -> int:
     """How many messages there are of that kind."""
-    return int(_COUNT_MESSAGES.run(connection, **_filters(states, journey, customer, reason)).scalar_one())
-
-
-def _filters(states: Sequence[str], journey: str | None, customer: str | None, reason: str | None) -> dict[str, Any]:
-    return {
-        "keys": list(states),
-        "any_state": int(not states),
-        "journey": journey,
-        "customer": customer,
-        "reason": reason,
-    }
+    count = Statement(f"SELECT count(*) {which.where}")
+    return int(count.run(connection, **which.parameters).scalar_one())
 
 
 def customers(
@@ -195,7 +191,7 @@ def story(connection: Connection, id: str, email: str | None) -> dict[str, list[
         "suppression": _SUPPRESSION.run(connection, email=email),
     }
     return {kind: [dict(row) for row in rows.mappings()] for kind, rows in found.items()} | {
-        "message": list(messages(connection, customer=id))
+        "message": list(messages(connection, MessageFilter(customer=id)))
     }
 
 
