@@ -1,0 +1,165 @@
+"""Law 2: a worker may die at any moment of delivering. Nothing is lost, nothing is sent twice, and what can have been
+in flight is uncertain and listed."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+import pytest
+
+from benchmarks.sink import Sink
+from lifecycle.clock import Real
+from lifecycle.store.database import Database
+from tests.acceptance.zygote import shop
+from tests.stage import Stage
+
+LANES, LEASE = 3, 1.5  # seconds
+_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass
+class Zygote:
+    """The process that forks workers."""
+
+    process: subprocess.Popen[str]
+
+    def ask(self, line: str) -> str:
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        print(line, file=self.process.stdin, flush=True)
+        return self.process.stdout.readline().strip()
+
+    def fork(self) -> int:
+        return int(self.ask("fork"))
+
+    def kill(self, worker: int) -> None:
+        os.kill(worker, signal.SIGKILL)
+        self.ask(f"reap {worker}")
+
+
+@contextmanager
+def zygote_of(database: Database, sink: Sink) -> Iterator[Zygote]:
+    command = [sys.executable, "-m", "tests.acceptance.zygote", database.url, sink.url, str(LANES), str(LEASE)]
+    with subprocess.Popen(
+        command, cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as process:
+        try:
+            yield Zygote(process)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def orders(database: Database, n: int) -> None:
+    """n customers who ordered: a letter of marketing and a receipt for each, due now."""
+    stage = Stage(database, shop(), now=Real().now())
+    for start in range(0, n, 500):
+        some = range(start, min(start + 500, n))
+        stage.take(*(stage.message("identify", f"c{i}", traits={"email": f"c{i}@example.com"}) for i in some))
+        stage.take(
+            *(stage.message("track", f"c{i}", event="order.completed", properties={"order_id": "1"}) for i in some)
+        )
+    with database.transaction() as connection:  # nobody hints: the schedulers find them
+        connection.exec_driver_sql("UPDATE enrollment SET wake_at = due_at")
+
+
+def rows(database: Database) -> list[tuple[str, str, str]]:
+    """(message id, kind, state) of all messages."""
+    with database.reading() as connection:
+        found = connection.exec_driver_sql("SELECT message_id, kind, state FROM message").all()
+        return [(row[0], row[1], row[2]) for row in found]
+
+
+def open_work(database: Database) -> int:
+    with database.reading() as connection:
+        return int(
+            connection.exec_driver_sql(
+                "SELECT (SELECT count(*) FROM message WHERE wake_at IS NOT NULL)"
+                " + (SELECT count(*) FROM enrollment WHERE state = 'active')"
+            ).scalar_one()
+        )
+
+
+def wait_until_done(database: Database, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while (left := open_work(database)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not left, f"{left} enrollments and messages are not final after {seconds} seconds"
+
+
+def crash(database: Database, tmp_path: Path, *, customers: int, kills: int, seed: int) -> None:
+    dice = random.Random(seed)
+    orders(database, customers)
+    log = tmp_path / "accepted.txt"
+    in_time = 0
+    with Sink(latency=0.002, log=log) as sink, zygote_of(database, sink) as zygote:
+        for _ in range(kills):
+            worker = zygote.fork()
+            time.sleep(dice.uniform(0.02, 0.3))
+            in_time += open_work(database) > 0
+            zygote.kill(worker)
+        assert in_time == kills, "it was all done before the last kill: give it more to do"
+        zygote.fork()
+        wait_until_done(database, 60)
+    judge(database, log, customers, kills)
+
+
+def judge(database: Database, log: Path, customers: int, kills: int) -> None:
+    """Compares what the server took with what the database says."""
+    accepted = Counter(line.strip("<>") for line in log.read_text().split())
+    messages = {message_id: (kind, state) for message_id, kind, state in rows(database)}
+    assert len(messages) == 2 * customers
+    assert accepted.keys() <= messages.keys()
+
+    # Lost: none.
+    assert {state for _, state in messages.values()} <= {"sent", "uncertain"}
+    sent = {message_id for message_id, (_, state) in messages.items() if state == "sent"}
+    assert sent <= accepted.keys()
+
+    # Doubled: no marketing; receipts at most once more, where they were in flight.
+    doubled = {message_id: count for message_id, count in accepted.items() if count > 1}
+    assert {messages[message_id][0] for message_id in doubled} <= {"transactional"}
+    assert set(doubled.values()) <= {2}
+    assert len(doubled) <= LANES * kills
+
+    # Uncertain: at most what was in flight.
+    uncertain = messages.keys() - sent
+    assert len(uncertain) <= LANES * kills
+
+
+@pytest.mark.xdist_group("crash")
+def test_a_worker_killed_thirty_times_loses_nothing_and_sends_nothing_twice(migrated: Database, tmp_path: Path) -> None:
+    crash(migrated, tmp_path, customers=1800, kills=30, seed=1)
+    assert_listed(migrated)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(2, 7))
+def test_a_worker_killed_a_hundred_times_loses_nothing_and_sends_nothing_twice(
+    migrated: Database, tmp_path: Path, seed: int
+) -> None:
+    crash(migrated, tmp_path, customers=6000, kills=100, seed=seed)
+
+
+def assert_listed(database: Database) -> None:
+    """Every uncertain message is in the operator's list."""
+    listing = subprocess.run(
+        [sys.executable, "-m", "lifecycle.cli", "messages", "--state", "uncertain", "--json"],
+        cwd=_ROOT,
+        env=os.environ | {"DATABASE_URL": database.url},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    listed = {orjson.loads(line)["message_id"] for line in listing.stdout.splitlines()}
+    assert listed == {message_id for message_id, _, state in rows(database) if state == "uncertain"}
