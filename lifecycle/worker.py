@@ -9,20 +9,28 @@ Dramatiq's time limit is left out: it would raise in the middle of recording wha
 
 from __future__ import annotations
 
+import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import dramatiq
 from dramatiq.brokers.redis import RedisBroker
+from dramatiq.errors import DramatiqError
 from dramatiq.middleware import AgeLimit, Middleware, Retries
+from redis.exceptions import RedisError
+from sqlalchemy.exc import DBAPIError
 
 from lifecycle import clock, logs, processes
 from lifecycle.engine import Engine
 from lifecycle.flow.advance import advance
 from lifecycle.flow.deliver import deliver
 from lifecycle.settings import Settings
+from lifecycle.store.outage import cause, is_outage
+
+log = logging.getLogger(__name__)
 
 _NAMESPACE = "lifecycle:hints"
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0  # seconds between two tries while the database is away
 
 
 def start() -> None:
@@ -87,6 +95,10 @@ class Stopping(Middleware):
         """Whether the worker shuts down."""
         return self._flag.is_set()
 
+    def wait(self, seconds: float) -> bool:
+        """Waits so long, or until the worker shuts down; returns whether it does."""
+        return self._flag.wait(seconds)
+
 
 class _Tools(threading.local):
     """What each worker thread has for itself: neither transport nor recorder may be shared."""
@@ -105,11 +117,17 @@ def add_actors(broker: dramatiq.Broker, engine: Engine) -> None:
 
     @dramatiq.actor(broker=broker, queue_name="advance", actor_name="advance")
     def advance_actor(ids: list[int]) -> None:
-        hints.deliver(advance(engine.db, engine.project, ids, clock.now(), engine.lease))
+        hint(patiently(lambda: advance(engine.db, engine.project, ids, clock.now(), engine.lease), stopping))
 
     @dramatiq.actor(broker=broker, queue_name="deliver", actor_name="deliver")
     def deliver_actor(ids: list[int]) -> None:
-        hints.deliver(run_delivery(ids))
+        hint(patiently(lambda: run_delivery(ids), stopping))
+
+    def hint(ids: Sequence[int]) -> None:
+        try:
+            hints.deliver(ids)
+        except (RedisError, OSError, DramatiqError) as error:  # the scheduler finds them when the lease is over
+            log.warning("a hint was lost", extra={"messages": len(ids), "error": type(error).__name__})
 
     def run_delivery(ids: Sequence[int]) -> list[int]:
         if not tools:
@@ -125,3 +143,21 @@ def add_actors(broker: dramatiq.Broker, engine: Engine) -> None:
             lease=engine.lease,
             stopping=stopping.is_set,
         )
+
+
+def patiently(work: Callable[[], list[int]], stopping: Stopping) -> list[int]:
+    """What `work` returns; while the database is away it is tried again, with growing pauses and one log line each.
+
+    Returns nothing when the worker shuts down meanwhile: the scheduler finds the rest when the lease is over.
+    """
+    pause = _FIRST_PAUSE
+    while True:
+        try:
+            return work()
+        except DBAPIError as error:
+            if not is_outage(error):
+                raise
+            log.warning("the database is away; trying again", extra={"seconds": pause, "error": cause(error)})
+        if stopping.wait(pause):
+            return []
+        pause = min(2 * pause, _LONGEST_PAUSE)
