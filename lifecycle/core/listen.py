@@ -130,7 +130,7 @@ class Entering:
     key: str
     entry: int
     step: str
-    trigger_id: str
+    trigger_id: str | None
     trigger: Mapping[str, Any]
 
 

@@ -102,3 +102,18 @@ def test_several_that_upgrade_at_once_leave_one_whole_schema(db: Database) -> No
 def test_a_database_that_is_away_is_one_line() -> None:
     with pytest.raises(StoreError, match="check DATABASE_URL"):
         schema.require_current(Database("postgresql+psycopg://nobody@127.0.0.1:9/nothing"))
+
+
+def test_queues_on_postgresql_keep_room_for_updates_and_are_swept_often(postgres_url: str) -> None:
+    db = Database(postgres_url)
+    schema.upgrade(db)
+    with db.reading() as connection:
+        sql = (
+            "SELECT relname, array_to_string(reloptions, ' ') FROM pg_class WHERE relname IN ('enrollment', 'message')"
+        )
+        options = dict(connection.execute(text(sql)).tuples().all())
+    db.close()
+    assert set(options) == {"enrollment", "message"}
+    for chosen in options.values():
+        assert "fillfactor=85" in chosen
+        assert "autovacuum_vacuum_scale_factor=0.01" in chosen
