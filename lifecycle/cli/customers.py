@@ -22,9 +22,9 @@ _COLUMNS = (
     Column("email"),
     Column("first_name"),
     Column("last_name"),
-    Column("birthday"),
-    Column("timezone"),
-    Column("locale"),
+    Column("birthday", wide=True),
+    Column("timezone", wide=True),
+    Column("locale", wide=True),
     Column("created_at", "created (UTC)"),
 )
 _PAGE = 1000

@@ -13,7 +13,7 @@ from .listing import Column, as_json_option, console, printable, progress, write
 _COLUMNS = (
     Column("id", right=True),
     Column("received_at", "received (UTC)"),
-    Column("entry_id", "entry"),
+    Column("entry_id", "entry", wide=True),
     Column("reason"),
 )
 _PAGE = 500

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 
 _COLUMNS = (
     Column("name"),
-    Column("kind"),
+    Column("kind", wide=True),
     Column("topic"),
-    Column("priority", right=True),
+    Column("priority", right=True, wide=True),
     Column("enter"),
-    Column("goal"),
+    Column("goal", wide=True),
     Column("emails", right=True),
 )
 _PEOPLE = ("active", "held", "completed", "goal_reached", "exited", "sent", "skipped", "failed", "uncertain")
+_HEADINGS = {"completed": "done", "goal_reached": "goal", "uncertain": "unsure"}
 
 
 @click.group(cls=Group)
@@ -51,7 +52,7 @@ def list_journeys(people: bool, as_json: bool) -> None:
     if people:
         counts = _counts(settings)
         rows = [row | {state: counts.get(row["name"], {}).get(state, 0) for state in _PEOPLE} for row in rows]
-        columns = (Column("name"), *(Column(state, right=True) for state in _PEOPLE))
+        columns = (Column("name"), *(Column(state, _HEADINGS.get(state, ""), right=True) for state in _PEOPLE))
     write(rows, columns, as_json=as_json, empty="no journeys")
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object per line, for programs.")
 
 _LINES_AT_ONCE = 500
+_WIDE = 130
 _STYLES = {
     "sent": "green",
     "completed": "green",
@@ -35,11 +36,12 @@ _STYLES = {
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of the table: the field it shows, its heading, and on which side it stands."""
+    """A column of the table: the field it shows, its heading, on which side it stands; `wide` wants a wide terminal."""
 
     field: str
     heading: str = ""
     right: bool = False
+    wide: bool = False
 
 
 def write_json(rows: Iterable[Mapping[str, Any]]) -> int:
@@ -63,16 +65,19 @@ def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *,
     from rich import box
     from rich.table import Table
 
+    out = console()
+    columns = [column for column in columns if out.width >= _WIDE or not column.wide]
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
     for column in columns:
         heading = column.heading or column.field.replace("_", " ")
-        table.add_column(heading, justify="right" if column.right else "left", overflow="fold")
+        whole = column.field in ("id", "name") or column.field.endswith("_at")
+        justify: Literal["left", "right"] = "right" if column.right else "left"
+        table.add_column(heading, justify=justify, overflow="fold", no_wrap=whole)
     for row in rows:
         table.add_row(*(cell(row[column.field], column.field) for column in columns))
     if not table.row_count:
         click.echo(empty)
         return 0
-    out = console()
     with out.capture() as drawn:
         out.print(table)
     click.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()), color=out.is_terminal)

@@ -13,13 +13,13 @@ _COLUMNS = (
     Column("id", right=True),
     Column("created_at", "created (UTC)"),
     Column("customer_id", "customer"),
-    Column("journey"),
+    Column("journey", wide=True),
     Column("step"),
     Column("state"),
     Column("reason"),
-    Column("due_at", "due (UTC)"),
-    Column("sent_at", "sent (UTC)"),
-    Column("subject"),
+    Column("due_at", "due (UTC)", wide=True),
+    Column("sent_at", "sent (UTC)", wide=True),
+    Column("subject", wide=True),
 )
 
 
