@@ -44,7 +44,7 @@ def messages(number: int, customers: int, seed: int) -> list[bytes]:
         message: dict[str, object] = {
             "messageId": f"{int(now.timestamp() * 1000):x}-{seed}-{n:08d}",
             "userId": customer,
-            "timestamp": now,
+            "timestamp": now - timedelta(microseconds=number - n),
         }
         if kind < 0.5:
             properties = {"order_id": f"A{seed}-{n}", "total": dice.randint(1, 200), "quantity": 1, "channel": "web"}
