@@ -17,6 +17,9 @@ _COLUMNS = (
     Column("reason"),
 )
 _PAGE = 500
+_limit = click.option(
+    "--limit", type=click.IntRange(min=0), metavar="N", default=50, help="At most so many; 0 for all."
+)
 
 
 @click.group(cls=Group)
@@ -34,30 +37,35 @@ Examples:
   lifecycle events dead retry 17 18      after mending what was wrong
   lifecycle events dead retry --all""",
 )
+@_limit
+@as_json_option
 @click.pass_context
-def dead(ctx: click.Context) -> None:
+def dead(ctx: click.Context, limit: int, as_json: bool) -> None:
     """What could not be taken, or only in part: list, show, retry.
 
-    Without a command, lists the oldest 50.
+    Without a command, lists what no retry has settled, oldest first.
     """
     if ctx.invoked_subcommand is None:
-        ctx.invoke(list_dead, limit=50, as_json=False)
+        _list(limit, as_json)
 
 
 @dead.command("list")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", default=50, help="At most so many; 0 for all.")
+@_limit
 @as_json_option
 def list_dead(limit: int, as_json: bool) -> None:
     """List the dead letters that no retry has settled, oldest first."""
+    _list(limit, as_json)
+
+
+def _list(limit: int, as_json: bool) -> None:
     from lifecycle.store import dead_letters
 
     rows: list[dict[str, object]] = []
     with opened.database() as db, db.reading() as connection:
         after = 0
         while not limit or len(rows) < limit:
-            page = dead_letters.unsettled(
-                connection, after=after, limit=min(_PAGE, limit - len(rows) if limit else _PAGE)
-            )
+            most = min(_PAGE, limit - len(rows)) if limit else _PAGE
+            page = dead_letters.unsettled(connection, after=after, limit=most)
             rows += [_row(letter) for letter in page]
             if not page:
                 break

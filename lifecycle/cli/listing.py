@@ -67,7 +67,7 @@ def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *,
 
     out = console()
     columns = [column for column in columns if out.width >= _WIDE or not column.wide]
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold", show_edge=False)
     for column in columns:
         heading = column.heading or column.field.replace("_", " ")
         whole = column.field in ("id", "name") or column.field.endswith("_at")

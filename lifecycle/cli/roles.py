@@ -184,12 +184,14 @@ def _again_and_again(look: Callable[[], None], stop: threading.Event) -> None:
     from redis.exceptions import RedisError
     from sqlalchemy.exc import DBAPIError
 
+    from lifecycle.store.outage import is_outage
+
     outage = 0.0
     while not stop.is_set():
         try:
             look()
         except (DBAPIError, RedisError, DramatiqError) as error:
-            if isinstance(error, DBAPIError) and _is_a_bug(error):
+            if isinstance(error, DBAPIError) and not is_outage(error):
                 raise
             outage = min(outage * 2 or 0.5, _LONGEST_OUTAGE_PAUSE)
             log.warning("cannot look, trying again", extra={"seconds": outage, "error": _line(error)})
@@ -197,12 +199,6 @@ def _again_and_again(look: Callable[[], None], stop: threading.Event) -> None:
         else:
             outage = 0.0
             stop.wait(min(max(clock.real_seconds(1.0), _SHORTEST), _LONGEST))
-
-
-def _is_a_bug(error: Any) -> bool:
-    from sqlalchemy.exc import InterfaceError, OperationalError
-
-    return not (isinstance(error, OperationalError | InterfaceError) or error.connection_invalidated)
 
 
 def _line(error: Exception) -> str:
