@@ -125,7 +125,8 @@ class _Demo:
         from lifecycle.flow.replay import read_lines
 
         with self.events.open("wb") as file:
-            subprocess.run([sys.executable, str(_EXAMPLE / "make_events.py")], stdout=file, check=True)
+            command = [sys.executable, str(_EXAMPLE / "make_events.py")]
+            subprocess.run(command, stdout=file, check=True, start_new_session=True)
         with self.events.open("rb") as lines:
             return read_lines(lines, self.events.name, clock.now())
 

@@ -122,7 +122,7 @@ def _people(found: Mapping[str, Score]) -> Table:
     for name, score in found.items():
         numbers = (score.entered, score.inside, score.left, score.goals, score.sent, score.waiting)
         held_back = score.held_back.total()
-        table.add_row(name, *(f"{n:,}" for n in (*numbers, held_back)), reasons(score.held_back, 3))
+        table.add_row(name, *(f"{n:,}" for n in (*numbers, held_back)), reasons(score.held_back, 2))
     return table
 
 

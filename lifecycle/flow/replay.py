@@ -30,6 +30,8 @@ from .openings import Heard, Openings
 from .schedule import claim_due, recover, release_held
 
 _AT_ONCE = 500
+_ALL = 1_000_000
+"""What is due at one moment is judged together, so that of one customer's messages the more important goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,12 +205,12 @@ class _Replay:
         due = self._take()
         due += self._enter()
         if self.enrollment_wake is not None and self.enrollment_wake <= self.now:
-            due += claim_due(self.db, enrollments.CLAIM_DUE, self.now, self.lease, self.at_once)
+            due += claim_due(self.db, enrollments.CLAIM_DUE, self.now, self.lease, _ALL)
         planned = self._advance(due) if due else []
         if self.message_wake is not None and self.message_wake <= self.now:
             if self.sending:
                 recover(self.db, self.now)
-            planned += claim_due(self.db, messages.CLAIM_DUE, self.now, self.lease, self.at_once)
+            planned += claim_due(self.db, messages.CLAIM_DUE, self.now, self.lease, _ALL)
         while planned:
             planned = self._deliver(sorted(planned))
 

@@ -81,18 +81,19 @@ class _Straight:
         self._driver = driver
         self._compiled: dict[int, _Compiled] = {}
 
-    def execute(self, statement: Executable, parameters: Mapping[str, Any]) -> _Result:
-        """Executes it; raises what SQLAlchemy would."""
+    def execute(self, statement: Executable, parameters: Mapping[str, Any] | Sequence[Mapping[str, Any]]) -> _Result:
+        """Executes it, once for each of several sets of parameters; raises what SQLAlchemy would."""
         compiled = self._compiled.get(id(statement))
         if compiled is None or compiled.statement is not statement:
             compiled = self._compiled[id(statement)] = _Compiled(statement, self.dialect)
         try:
-            cursor = self._driver.execute(compiled.sql, parameters)
+            if not isinstance(parameters, Mapping):
+                self._driver.executemany(compiled.sql, [compiled.bound(each) for each in parameters])
+                return _Result([])
+            cursor = self._driver.execute(compiled.sql, compiled.bound(parameters))
             return compiled.result(cursor) if cursor.description else _Result([])
         except sqlite3.Error as error:
-            raise DBAPIError.instance(
-                compiled.sql, dict(parameters), error, sqlite3.Error, dialect=self.dialect
-            ) from error
+            raise DBAPIError.instance(compiled.sql, None, error, sqlite3.Error, dialect=self.dialect) from error
 
 
 class _Compiled:
@@ -101,13 +102,25 @@ class _Compiled:
     def __init__(self, statement: Executable, dialect: Any) -> None:
         assert isinstance(statement, TextClause | TextualSelect)
         self.statement = statement  # kept, so that no other one gets its id
-        self.sql = str(statement.compile(dialect=sqlite_dialect(paramstyle="named")))
+        compiled = statement.compile(dialect=sqlite_dialect(paramstyle="named"))
+        self.sql = str(compiled)
+        self._binders = {
+            name: binder
+            for name, parameter in compiled.binds.items()
+            if (binder := parameter.type.dialect_impl(dialect).bind_processor(dialect)) is not None
+        }
         self._types = {}
         if isinstance(statement, TextualSelect):
             self._types = {column.name: column.type for column in statement.selected_columns}
         self._dialect = dialect
         self._row: Callable[..., Any] | None = None
         self._processors: list[tuple[int, Callable[[Any], Any]]] = []
+
+    def bound(self, parameters: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The parameters as the driver takes them."""
+        if not self._binders:
+            return parameters
+        return {**parameters, **{name: binder(parameters[name]) for name, binder in self._binders.items()}}
 
     def result(self, cursor: sqlite3.Cursor) -> _Result:
         """All rows, as named tuples of converted values."""
