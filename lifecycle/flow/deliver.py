@@ -130,7 +130,7 @@ class _Sends:
         self.history: dict[str, list[Counted]] = {}
         near = sorted(customer for customer, more in marketing.items() if self._near(customer, more))
         if near:
-            for row in messages.HISTORY.run(connection, keys=near, since=now - lease - longest(policy.caps)):
+            for row in messages.HISTORY.run(connection, keys=near, since=now - lease - longest(policy.caps)).all():
                 latest = now if row.state == "sending" else row.counted_at + lease
                 self.history.setdefault(row.customer_id, []).append(Counted(row.sent_at or latest, row.topic))
         for customer, history in self.history.items():
@@ -257,18 +257,19 @@ def _send(
 
     def letters() -> Iterator[Letter]:
         while waiting:
-            moment = now()
-            if stopping() or moment >= claimed.begin_by:
-                return
-            item = waiting.popleft()
+            item, moment = waiting[0], now()
             try:
                 rendered, unsubscribe = mailer.render(
                     item.template, item.envelope, item.customer, item.event, moment.astimezone(item.zone)
                 )
                 letter = mailer.letter(item.envelope, rendered, unsubscribe, moment)
             except (RenderError, TemplateError, ValueError) as error:
+                waiting.popleft()
                 recorder.settle(_failed(item, str(error)))
                 continue
+            if stopping() or now() >= claimed.begin_by:  # asked last: the first rendering compiles the template
+                return
+            waiting.popleft()
             in_flight[letter.id] = item
             subjects[letter.id] = rendered.subject
             yield letter
@@ -333,10 +334,10 @@ def finish(db: Database, project: Project, ids: Sequence[int], now: datetime, le
     """Has the journeys of final messages move on; returns the ids of the messages planned next."""
     with db.transaction() as connection:
         messages.LOCK_CUSTOMERS.run(connection, ids=ids)
-        told = {(row.enrollment_id, row.step) for row in messages.FINISH.run(connection, ids=ids)}
+        told = {(row.enrollment_id, row.step) for row in messages.FINISH.run(connection, ids=ids).all()}
         if not told:
             return []
-        awaiting = enrollments.AWAITING_MESSAGE.run(connection, ids=sorted({enrollment for enrollment, _ in told}))
+        awaiting = enrollments.AWAITING_MESSAGE.run(connection, ids=sorted({enrollment for enrollment, _ in told})).all()
         # A message that was settled again later says nothing of the step at which somebody stands by then.
         rows = [row for row in awaiting if (row.id, row.step) in told]
         return move(connection, project, rows, now, lease)
