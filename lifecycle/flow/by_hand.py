@@ -46,7 +46,7 @@ def enter_by_hand(
                 answers[customer] = "is in it already" if visit.open else "was in it, and may not enter again (yet)"
                 continue
             number = 1 if visit is None else visit.entry + 1
-            new.append(Entering(journey.name, customer, "", number, journey.first, None, {}))
+            new.append(Entering(journey.name, customer, "", number, journey.first, now, None, {}))
         if new:
             entering.enter(connection, new, now, timedelta(0))
     return answers

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 from lifecycle.cli import lifecycle
 from lifecycle.store import schema
 from lifecycle.store.database import Database
+from tests import servers
 
 _FILES = {
     "journeys/vocabulary.py": """
@@ -132,6 +133,15 @@ def _migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
+def _migrated_postgres(postgres: servers.Postgres) -> Iterator[str]:
+    with postgres.database() as url:
+        db = Database(url)
+        schema.upgrade(db)
+        db.close()
+        yield servers.name_of(url)
+
+
+@pytest.fixture(scope="session")
 def _compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the emails of the shop compile to, once for all tests."""
     return tmp_path_factory.mktemp("compiled")
@@ -168,13 +178,13 @@ def shop(bare_shop: Shop, _migrated: Path) -> Shop:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def any_shop(request: pytest.FixtureRequest, bare_shop: Shop, _migrated: Path) -> Shop:
+def any_shop(request: pytest.FixtureRequest, bare_shop: Shop, _migrated: Path) -> Iterator[Shop]:
     """A shop with an empty database, once on each of the two kinds."""
     if request.param == "sqlite":
         shutil.copy(_migrated, bare_shop.folder / ".lifecycle" / "lifecycle.db")
-    else:
-        bare_shop.environment["DATABASE_URL"] = request.getfixturevalue("postgres_url")
-        db = bare_shop.db
-        schema.upgrade(db)
-        db.close()
-    return bare_shop
+        yield bare_shop
+        return
+    postgres: servers.Postgres = request.getfixturevalue("postgres")
+    with postgres.database(request.getfixturevalue("_migrated_postgres")) as url:
+        bare_shop.environment["DATABASE_URL"] = url
+        yield bare_shop
