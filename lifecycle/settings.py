@@ -89,10 +89,12 @@ class Settings(BaseSettings):
     consume_batch: int = Field(
         default=500, ge=1, le=10_000, description="Events that are taken in one transaction, at most."
     )
-    claim_batch: int = Field(
-        default=200, ge=1, le=5_000, description="Rows that a worker claims in one transaction, at most."
+    hint_batch: int = Field(
+        default=500,
+        ge=1,
+        le=5_000,
+        description="Ids that one broker message carries, at most; a worker claims them in one transaction.",
     )
-    hint_batch: int = Field(default=200, ge=1, le=5_000, description="Ids that one broker message carries, at most.")
     lease: timedelta = Field(
         default=timedelta(minutes=5),
         description="How long a worker may hold what it claimed before others take it over, in seconds.",

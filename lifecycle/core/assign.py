@@ -21,7 +21,7 @@ def bucket(experiment: str, customer_id: str) -> int:
 
 def held_out(journey: str, percent: int, customer_id: str) -> bool:
     """Whether the customer is among the `percent` of a journey who are counted but never mailed."""
-    return bucket(f"{journey}/holdout", customer_id) < percent * _BUCKETS // 100
+    return percent > 0 and bucket(f"{journey}/holdout", customer_id) < percent * _BUCKETS // 100
 
 
 def arm_of(journey: str, split: Split, customer_id: str) -> Arm:

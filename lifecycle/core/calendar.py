@@ -45,8 +45,9 @@ def _end_of_gap(local: datetime, zone: ZoneInfo) -> datetime:
     return (before + _SECOND).replace(microsecond=0)
 
 
+@lru_cache(maxsize=4096)
 def plus(moment: datetime, duration: Duration, zone: ZoneInfo) -> datetime:
-    """`moment` and so many calendar days at the same wall time, then so many exact seconds."""
+    """`moment` and so many calendar days at the same wall time, then so many exact seconds; kept like `quiet_until`."""
     if duration.days:
         local = moment.astimezone(zone)
         moment = at_wall(local.replace(tzinfo=None, fold=0) + timedelta(days=duration.days), zone)

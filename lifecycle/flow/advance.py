@@ -106,7 +106,7 @@ class _Changes:
     def write(self, connection: Connection, now: datetime) -> list[int]:
         planned: list[int] = []
         if self.plans:
-            planned = [row.id for row in messages.PLAN.run(connection, rows=self.plans)]
+            planned = [row.id for row in messages.PLAN.run(connection, rows=self.plans).all()]
         if self.moves:
             enrollments.MOVE.run(connection, rows=self.moves)
         if self.traits:

@@ -86,7 +86,7 @@ def lock(connection: Connection, first_seen: Mapping[str, datetime], traits_at: 
         for customer, at in sorted(first_seen.items())
     ]
     _MAKE.run(connection, rows=rows)
-    return {row.id for row in _LOCK.run(connection, rows=rows) if row.late}
+    return {row.id for row in _LOCK.run(connection, rows=rows).all() if row.late}
 
 
 def erased(connection: Connection, customers: Collection[str]) -> list[str]:
@@ -97,7 +97,7 @@ def erased(connection: Connection, customers: Collection[str]) -> list[str]:
 def read(connection: Connection, customers: Collection[str]) -> dict[str, dict[str, object]]:
     """What is known of each: reserved traits typed, free ones as JSON gave them, unknown ones absent."""
     known: dict[str, dict[str, object]] = {}
-    for row in _READ.run(connection, keys=list(customers)).mappings():
+    for row in _READ.run(connection, keys=list(customers)).mappings().all():
         reserved = {name: row[name] for name in RESERVED if row[name] is not None}
         known[row["id"]] = {**row["traits"], **reserved}
     return known

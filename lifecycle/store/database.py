@@ -36,6 +36,8 @@ class Database:
         if self.is_sqlite:
             event.listen(engine, "connect", _prepare_sqlite)
             event.listen(engine, "begin", _begin_immediate)
+        else:
+            event.listen(engine, "connect", _prepare_postgres)
         return engine
 
     @property
@@ -67,6 +69,11 @@ class Database:
         if "engine" in self.__dict__:
             self.engine.dispose()
             del self.__dict__["engine"]
+
+
+def _prepare_postgres(connection: Any, _: ConnectionPoolEntry) -> None:
+    connection.execute("SET TIME ZONE 'UTC'")  # so that moments arrive as they are used
+    connection.commit()
 
 
 def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:

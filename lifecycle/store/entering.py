@@ -30,7 +30,7 @@ _ENTER = Statement(
     INSERT INTO enrollment (journey, customer_id, key, entry, state, step, due_at, wake_at, awaiting, arrived,
                             trigger_id, "trigger", entered_at)
     SELECT rows.journey, rows.customer_id, rows.key, rows.entry, 'active', rows.step, rows.now, rows.lease_ends,
-           rows.awaiting, false, rows.trigger_id, rows.properties, rows.now
+           rows.awaiting, false, rows.trigger_id, rows.properties, rows.entered_at
     FROM {rows} WHERE true
     ORDER BY rows.customer_id, rows.journey
     ON CONFLICT (journey, customer_id, key, entry) DO NOTHING
@@ -42,6 +42,7 @@ _ENTER = Statement(
         "key": "text",
         "entry": "bigint",
         "step": "text",
+        "entered_at": "timestamptz",
         "now": "timestamptz",
         "lease_ends": "timestamptz",
         "awaiting": "text",
@@ -56,7 +57,7 @@ def visits(connection: Connection, keys: Collection[Key]) -> dict[Key, Visit]:
     rows = [{"journey": journey, "customer_id": customer, "key": key} for journey, customer, key in keys]
     return {
         (row.journey, row.customer_id, row.key): Visit(row.entry, row.entered_at, row.open)
-        for row in _VISITS.run(connection, rows=rows)
+        for row in _VISITS.run(connection, rows=rows).all()
     }
 
 
@@ -70,6 +71,7 @@ def enter(connection: Connection, entering: Sequence[Entering], now: datetime, l
             "key": one.key,
             "entry": one.entry,
             "step": one.step,
+            "entered_at": one.entered_at,
             "now": now,
             "lease_ends": lease_ends,
             "awaiting": START,
@@ -78,4 +80,4 @@ def enter(connection: Connection, entering: Sequence[Entering], now: datetime, l
         }
         for one in entering
     ]
-    return [row.id for row in _ENTER.run(connection, rows=rows)]
+    return [row.id for row in _ENTER.run(connection, rows=rows).all()]

@@ -86,7 +86,7 @@ class Said:
 def add(connection: Connection, facts: Mapping[str, Fact], received_at: datetime) -> set[str]:
     """Stores those of `facts` (by message id) that are new, and returns their ids."""
     rows = [_row(facts[message_id], received_at) for message_id in sorted(facts)]
-    return {row.message_id for row in _ADD.run(connection, rows=rows)}
+    return {row.message_id for row in _ADD.run(connection, rows=rows).all()}
 
 
 def digests(connection: Connection, message_ids: Collection[str]) -> dict[str, str]:

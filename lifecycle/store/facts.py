@@ -72,7 +72,7 @@ def load_facts(
             activity=activity.get(row.id, {}),
             occurrences=occurrences.get(row.id, {}),
         )
-        for row in _CUSTOMERS.run(connection, keys=ids)
+        for row in _CUSTOMERS.run(connection, keys=ids).all()
     }
 
 
@@ -92,7 +92,7 @@ def customer_traits(row: Any) -> dict[str, object]:
 def _activity(connection: Connection, ids: Sequence[str], events: Collection[str]) -> dict[str, dict[str, Activity]]:
     found: dict[str, dict[str, Activity]] = {}
     if ids and events:
-        for row in _ACTIVITY.run(connection, keys=list(ids), rows=[{"name": name} for name in sorted(events)]):
+        for row in _ACTIVITY.run(connection, keys=list(ids), rows=[{"name": name} for name in sorted(events)]).all():
             brief = Activity(row.number, row.first_at, row.last_at)
             found.setdefault(row.customer_id, {})[row.event] = brief
     return found
@@ -116,6 +116,6 @@ def _occurrences(
                 if brief.first_at <= now and brief.last_at > since:
                     wanted.append({"customer_id": customer_id, "event": name, "since": since})
     if wanted:
-        for row in _OCCURRENCES.run(connection, rows=wanted, now=stamp(now)):
+        for row in _OCCURRENCES.run(connection, rows=wanted, now=stamp(now)).all():
             found[row.customer_id][row.name].append(Occurrence(row.timestamp, row.properties))
     return found

@@ -49,7 +49,7 @@ def open_enrollments(
     """
     rows = [{"event": event} for event in sorted(events)] + [{"journey": journey} for journey in sorted(journeys)]
     found: dict[str, list[Enrolled]] = {}
-    for row in _OPEN.run(connection, keys=list(customers), rows=rows).mappings():
+    for row in _OPEN.run(connection, keys=list(customers), rows=rows).mappings().all():
         found.setdefault(row["customer_id"], []).append(Enrolled(**row))
     return found
 

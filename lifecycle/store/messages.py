@@ -247,4 +247,4 @@ def count_sends(
         parameters[f"since_{n}"] = now - cap.window
         if cap.topic:
             parameters[f"topic_{n}"] = cap.topic
-    return {row[0]: list(row[1:]) for row in _counting(caps).run(connection, **parameters)}
+    return {row[0]: list(row[1:]) for row in _counting(caps).run(connection, **parameters).all()}
