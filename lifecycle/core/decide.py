@@ -48,7 +48,7 @@ class Parked:
 class Ended:
     """The journey is over."""
 
-    state: Literal["completed", "exited"]
+    state: Literal["completed", "exited", "goal_reached"]
     reason: str | None = None
 
 
@@ -73,6 +73,8 @@ Next: TypeAlias = str | None
 
 def decide(journey: Journey, standing: Standing, facts: Facts, now: datetime) -> Decision:
     """What happens to a customer who stands there, now that the wait there is over."""
+    if standing.awaiting == START and reached_before(journey, facts, standing.entered_at, now):
+        return Decision(Ended("goal_reached", "goal_reached"))
     if journey.exit_when is not None and matches(journey.exit_when, facts, now):
         return Decision(Ended("exited", "exit_when"))
     place = journey.place(standing.step)
@@ -152,6 +154,20 @@ def _until_date(value: object, at: time, facts: Facts, now: datetime) -> datetim
         except ValueError:
             return now
     return max(now, on_day(value, at, facts.zone)) if isinstance(value, date) else now
+
+
+def reached_before(journey: Journey, facts: Facts, entered_at: datetime, now: datetime) -> bool:
+    """Whether the goal came after the trigger and was taken together with it: then the journey never begins."""
+    goal = journey.goal
+    if goal is None:
+        return False
+    if goal.where is None:
+        brief = facts.activity.get(goal.event)
+        return brief is not None and entered_at < brief.last_at
+    return any(
+        entered_at < occurrence.at <= now and matches(goal.where, facts, now, occurrence, goal.event)
+        for occurrence in facts.occurrences.get(goal.event, ())
+    )
 
 
 def already_came(step: WaitFor, facts: Facts, entered_at: datetime, now: datetime) -> bool:

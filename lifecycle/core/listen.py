@@ -130,6 +130,7 @@ class Entering:
     key: str
     entry: int
     step: str
+    entered_at: datetime
     trigger_id: str | None
     trigger: Mapping[str, Any]
 
@@ -276,9 +277,12 @@ class Hearing:
             self.reactions.ignore(journey.name, "ignored")
             return
         number = 1 if visit is None else visit.entry + 1
-        self.visits[journey.name, event.customer_id, key] = Visit(number, self.now, True)
+        at = min(event.timestamp, self.now)  # not when it was taken: what came between counts as after the entry
+        self.visits[journey.name, event.customer_id, key] = Visit(number, at, True)
         self.reactions.entered.append(
-            Entering(journey.name, event.customer_id, key, number, journey.first, event.message_id, event.properties)
+            Entering(
+                journey.name, event.customer_id, key, number, journey.first, at, event.message_id, event.properties
+            )
         )
 
     def _exit(self, names: set[str], traits_changed: bool) -> None:

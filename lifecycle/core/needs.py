@@ -36,7 +36,10 @@ def needs_of(*conditions: Condition) -> Needs:
 def _needs(journeys: tuple[Journey, ...]) -> Needs:
     conditions: list[Condition] = []
     awaited: set[str] = set()
+    goals: set[str] = set()
     for journey in journeys:
+        if journey.goal is not None:
+            (goals if journey.goal.where is None else awaited).add(journey.goal.event)
         if journey.exit_when is not None:
             conditions.append(journey.exit_when)
         for step in walk_steps(journey.steps):
@@ -48,4 +51,4 @@ def _needs(journeys: tuple[Journey, ...]) -> Needs:
                 case _:
                     pass
     found = needs_of(*conditions)
-    return Needs(found.activity, {**found.occurrences, **dict.fromkeys(awaited)})
+    return Needs(found.activity | goals, {**found.occurrences, **dict.fromkeys(awaited)})

@@ -301,3 +301,37 @@ def test_a_batch_of_many_people_moves_each_by_what_is_known_of_them(database: Da
     assert {row["customer_id"]: row["step"] for row in stage.messages()} == {
         f"c{n}": "vip" if n % 3 == 0 else "other" for n in range(30)
     }
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_what_came_after_the_trigger_is_a_goal_also_when_both_are_taken_late(
+    database: Database, together: bool
+) -> None:
+    """A consumer that was down takes in one go what happened over an hour; the goal among it still counts."""
+    journey = thanks(Send("thanks"), goal=Reviewed, again_after=days(1))
+    stage = stage_of(database, journey)
+    trigger = stage.message("track", "ann", event="order.completed", timestamp=NOON - 2 * HOUR,
+                            properties={"order_id": "A1"})  # fmt: skip
+    goal = stage.message("track", "ann", event="review.posted", timestamp=NOON - HOUR, properties={"order_id": "A1"})
+    before = stage.message("track", "ann", event="review.posted", timestamp=NOON - 3 * HOUR,
+                           properties={"order_id": "A0"})  # fmt: skip
+    if together:
+        stage.take(before, trigger, goal)
+    else:
+        stage.take(before)
+        stage.take(goal)
+        stage.take(trigger)
+    stage.run()
+    assert stage.sent() == []
+    enrollment = stage.only_enrollment()
+    assert (enrollment["state"], enrollment["entered_at"]) == ("goal_reached", NOON - 2 * HOUR)
+
+
+def test_what_came_before_the_trigger_is_no_goal(database: Database) -> None:
+    stage = stage_of(database, thanks(Send("thanks"), goal=Reviewed))
+    stage.take(
+        stage.message("track", "ann", event="review.posted", timestamp=NOON - 3 * HOUR, properties={"order_id": "A0"}),
+        stage.message("track", "ann", event="order.completed", timestamp=NOON, properties={"order_id": "A1"}),
+    )
+    stage.run()
+    assert stage.sent() == ["ann@example.com"]
