@@ -49,7 +49,7 @@ def start() -> None:
 def make_broker(engine: Engine) -> RedisBroker:
     """The broker that hints travel on."""
     lease_ms = int(engine.settings.lease.total_seconds() * 1000)
-    return RedisBroker(
+    return RedisBroker(  # type: ignore[no-untyped-call]
         url=engine.redis_url,
         namespace=_NAMESPACE,
         middleware=[AgeLimit(max_age=lease_ms), Retries(max_retries=1, min_backoff=1000, max_backoff=1000)],

@@ -76,6 +76,20 @@ def open_shop(folder: Path) -> None:
         file.write_text(content)
 
 
+def crew_of(folder: Path, compiled: Path, **settings: str) -> Crew:
+    """A new shop in `folder` and its crew, on a database that is made ready.
+
+    `compiled` is a folder that keeps what its emails compile to for the next one.
+    """
+    open_shop(folder)
+    home = Path(settings.get("LIFECYCLE_HOME", folder / ".lifecycle"))
+    home.mkdir()
+    (home / "compiled").symlink_to(compiled)
+    crew = Crew(folder, **settings)
+    crew.upgrade()
+    return crew
+
+
 class Crew:
     """The roles of the shop in `folder`, on the database and the servers that `settings` name."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import html
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,11 +17,15 @@ import orjson
 import pytest
 from redis import Redis
 
+from lifecycle import Journey, Send, on
 from lifecycle.client import STREAM
 from lifecycle.clock import Scaled
 from lifecycle.mail.receiver import Mail
-from tests.acceptance.crew import Crew, assert_one_line_each, open_shop
-from tests.smtp_servers import KEEP_AND_DROP, Action, SmtpServer
+from lifecycle.mail.smtp import SmtpTransport
+from lifecycle.store.database import Database
+from tests.acceptance.crew import Crew, assert_one_line_each, crew_of
+from tests.smtp_servers import DROP, HANG, KEEP_AND_DROP, KEEP_AND_HANG, Action, SmtpServer, by_step
+from tests.stage import Ordered, Stage, project_of
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 SPEED = 30.0  # the scheduler looks for birthdays every 30 seconds
@@ -133,22 +138,6 @@ def events(now: datetime) -> Iterator[bytes]:
             yield bad.pop()
 
 
-@pytest.fixture(scope="session")
-def compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the emails compile to, once for all runs."""
-    return tmp_path_factory.mktemp("compiled")
-
-
-def crew_of(folder: Path, compiled: Path, **settings: str) -> Crew:
-    open_shop(folder)
-    home = folder / ".lifecycle"
-    home.mkdir()
-    (home / "compiled").symlink_to(compiled)
-    crew = Crew(folder, **settings)
-    crew.upgrade()
-    return crew
-
-
 @pytest.mark.xdist_group("processes")
 def test_whatever_comes_in_everybody_gets_what_is_right_and_the_rest_its_reason(
     database_url: str, redis_url: str, tmp_path: Path, compiled: Path
@@ -243,13 +232,63 @@ def _check_name(mail: EmailMessage, name: str) -> None:
     plain, rich = mail.get_body(("plain",)), mail.get_body(("html",))
     assert plain is not None
     assert rich is not None
-    assert _words(name or "friend") in _words(plain.get_content())
+    assert f"Dear {_words(name) or 'friend'}, your order" in _words(plain.get_content())
     markup = rich.get_content()
-    assert _words(name or "friend") in _words(html.unescape(markup))
+    assert f"Dear {_words(name) or 'friend'}, " in _words(html.unescape(markup))
     for live in ("<script", "<img src=x", "onerror=alert(1)>"):
         assert live not in markup
-    assert "49" not in plain.get_content()
 
 
 def _words(text: str) -> str:
     return " ".join(text.split())
+
+
+THANKS = project_of(
+    Journey(name="thanks", topic="orders", enter=on(Ordered), key=Ordered.order_id, steps=[Send("thanks")])
+)
+SERVERS: dict[str, tuple[dict[str, Action], str, str]] = {
+    "hangs when called": ({"connect": HANG}, "pending", r"127.0.0.1:\d+ did not answer within 0.3 s"),
+    "hangs at the address": ({"rcpt": HANG}, "pending", r".*did not answer.*"),
+    "hangs after the final dot": ({"content": KEEP_AND_HANG}, "uncertain", r".*did not answer.*after the final dot"),
+    "drops when called": ({"connect": DROP}, "pending", r"127.0.0.1:\d+ closed the connection before the first letter"),
+    "drops at the address": ({"rcpt": DROP}, "pending", r".*closed the connection.*"),
+    "drops after the final dot": ({"content": KEEP_AND_DROP}, "uncertain", r".*closed the connection, after.* dot"),
+    "refuses everybody": ({"connect": "554 5.7.1 Geh weg, Schurke à".encode("latin-1")}, "pending",
+                          r"127.0.0.1:\d+ does not want to talk: 554 5.7.1 Geh weg, Schurke à"),
+    "refuses for good": ({"content": "554 5.7.1 Nö".encode("latin-1")}, "failed", "554 5.7.1 Nö"),
+    "refuses for now": ({"content": "452 4.3.1 Später".encode("latin-1")}, "pending", "452 4.3.1 Später"),
+    "says goodbye": ({"mail": b"421 4.3.2 closing"}, "pending", r"(the server said goodbye: )?421 4.3.2 closing"),
+    "talks nonsense": ({"content": b"\xff\xfe what?"}, "uncertain", r".*after the final dot.*"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("server", SERVERS)
+def test_a_server_that_misbehaves_costs_no_mail_and_every_row_says_why(sqlite_database: Database, server: str) -> None:
+    at, state, reason = SERVERS[server]
+    naughty = True
+    script = by_step(at)
+    with SmtpServer(behave=lambda step, argument: script(step, argument) if naughty else None) as smtp:
+        transport = SmtpTransport(smtp.url, lanes=3, timeout=0.3)
+        stage = Stage(sqlite_database, THANKS, transport=transport)
+        for number in range(3):
+            stage.identify(f"c{number}", email=f"c{number}@example.com")
+            stage.order(f"c{number}")
+        stage.work()
+        first = [message["state"] for message in stage.messages()]
+        assert state in first
+        for message in stage.messages():
+            if message["state"] == "pending":  # also where the server was given up before this letter's turn
+                assert message["due_at"] == stage.now + timedelta(minutes=5)
+            else:
+                assert message["state"] == state
+            if message["state"] == state:
+                assert re.fullmatch(reason, message["reason"]), message["reason"]
+        naughty = False
+        smtp.drop_connections()
+        transport.close()
+        stage.mailer.transport = transport = SmtpTransport(smtp.url, lanes=2)
+        stage.run(timedelta(minutes=5))
+        transport.close()
+    assert [message["state"] for message in stage.messages()] == [{"pending": "sent"}.get(was, was) for was in first]
+    kept = KEEP_AND_DROP in at.values() or KEEP_AND_HANG in at.values()
+    assert len(smtp.received) == first.count("pending") + (first.count("uncertain") if kept else 0)
