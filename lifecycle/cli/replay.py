@@ -176,12 +176,9 @@ def _close(done: Replayed, settings: Settings, outbox: Path | None) -> None:
     if done.now is None:
         click.echo("nothing to do")
         return
-    more = [
-        f"{number:,} {what}"
-        for number, what in ((taken.duplicates, "known already"), (taken.refused, "refused"))
-        if number
-    ]
-    events = f"{taken.accepted:,} events taken" + (f" ({', '.join(more)})" if more else "")
+    events = f"{taken.accepted:,} {'event' if taken.accepted == 1 else 'events'} taken"
+    for number, what in ((taken.duplicates, "known already"), (taken.refused, "refused")):
+        events += f", {number:,} {what}" if number else ""
     click.echo(f"\n{events}; the clock stands at {done.now:%Y-%m-%d %H:%M} UTC")
     if outbox is not None:
         click.echo(f"emails: {outbox}")

@@ -19,9 +19,17 @@ SHORT = ["--day", "1997-01-03", "--end", "1997-01-05", "--speed", "20000"]
 _PATIENCE = 60.0
 
 
+@pytest.fixture(scope="module")
+def compiled_emails(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the shipped emails compile to, once for all tests in here."""
+    return tmp_path_factory.mktemp("compiled")
+
+
 @pytest.fixture
-def home(tmp_path: Path) -> Iterator[Path]:
+def home(tmp_path: Path, compiled_emails: Path) -> Iterator[Path]:
     """A folder for everything that is made; whatever still runs in it afterwards is ended."""
+    (tmp_path / "home" / "demo").mkdir(parents=True)
+    (tmp_path / "home" / "demo" / "compiled").symlink_to(compiled_emails)
     yield tmp_path / "home"
     for process in running_in(tmp_path):
         process.kill()
