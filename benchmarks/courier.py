@@ -13,7 +13,7 @@ import resource
 import subprocess
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -39,7 +39,7 @@ LINKS = UnsubscribeLinks("https://mail.tokokopi.example", "a-secret-of-the-bench
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What one go took: emails, seconds on the wall, CPU seconds of this process, its largest memory so far in MB."""
+    """What one go took: emails, seconds on the wall, CPU seconds of this process, and its memory in MB: at most, now."""
 
     emails: int
     seconds: float
@@ -117,7 +117,7 @@ def main() -> None:
         seconds, cpu = time.perf_counter() - start, time.process_time() - cpu
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
         memory = psutil.Process().memory_info().rss / 2**20
-        print(json.dumps({"emails": emails, "seconds": seconds, "cpu": cpu, "peak": peak, "memory": memory}), flush=True)
+        print(json.dumps(asdict(Delivered(emails, seconds, cpu, peak, memory))), flush=True)
     transport.close()
     recorder.close()
     db.close()

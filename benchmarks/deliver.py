@@ -42,9 +42,12 @@ def run(bench: Bench) -> Iterator[Line]:
         ours = f"{median(runs.ours)} emails/s of {size / 1000:.1f} KB"
         cpu = [one + other for one, other in zip(runs.worker, runs.database, strict=True)]
         shares = f"worker {median(runs.worker)}, database {median(runs.database)}"
-        yield Line("deliver.smtplib", kind, ratios(runs.ours, runs.smtplib), f"{ours}; smtplib {median(runs.smtplib)}/s")
-        yield Line("deliver.usual", kind, ratios(runs.ours, runs.usual), f"{ours}; the usual way {median(runs.usual)}/s")
-        yield Line("deliver.blast", kind, ratios(runs.ours, runs.blast), f"{ours}; blast {median(runs.blast)}/s")
+        for bar, name, theirs in (
+            ("deliver.smtplib", "smtplib", runs.smtplib),
+            ("deliver.usual", "the usual way", runs.usual),
+            ("deliver.blast", "blast", runs.blast),
+        ):
+            yield Line(bar, kind, ratios(runs.ours, theirs), f"{ours}; {name} {median(theirs)}/s")
         beside = f"{ours}; bytes into a socket {median(runs.unread)}/s"
         what = "delivering ÷ bytes into a socket, no reply looked at"
         yield Line(None, kind, ratios(runs.ours, runs.unread), beside, what, "×")

@@ -20,8 +20,9 @@ def described() -> str:
     memory = psutil.virtual_memory().total / 2**30
     load = ", ".join(f"{one:.1f}" for one in psutil.getloadavg())
     now = datetime.now(UTC)
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (
-        f"{_processor()}, {len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else os.cpu_count()} cores, "
+        f"{_processor()}, {cores} cores, "
         f"{memory:.0f} GiB, {platform.system()} {platform.release()}\n"
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}; {now:%Y-%m-%d %H:%M} UTC, "
         f"load before {load}"

@@ -23,8 +23,8 @@ from benchmarks.courier import LINKS
 from lifecycle import clock
 from lifecycle.flow.mailer import Envelope, Mailer
 from lifecycle.journey.project import Project
-from lifecycle.mail.lane import stuffed
 from lifecycle.mail.environment import html_environment, text_environment
+from lifecycle.mail.lane import stuffed
 from lifecycle.mail.render import Renderer
 from lifecycle.mail.transport import Letter
 from lifecycle.store.database import Database
@@ -33,7 +33,7 @@ from lifecycle.store.tables import Customer, Enrollment, Message
 
 def ready_made(project: Project, cache: Path, count: int = 200) -> list[Letter]:
     """Letters as they are delivered, all that can be made beforehand made."""
-    mailer = Mailer(project.policy.sender, Renderer(seed.EMAILS, cache), LINKS, _Nowhere())
+    mailer = Mailer(project.policy.sender, Renderer(seed.EMAILS, cache), LINKS, Nowhere())
     now = clock.now()
     letters = []
     for n in range(count):
@@ -44,7 +44,9 @@ def ready_made(project: Project, cache: Path, count: int = 200) -> list[Letter]:
     return letters
 
 
-class _Nowhere:
+class Nowhere:
+    """A transport for who only makes letters."""
+
     lanes = 1
 
     def deliver(self, letters: Any) -> Any:
