@@ -244,6 +244,8 @@ class Settings(BaseSettings):
 
 def redacted(url: str) -> str:
     """The URL with its password, in any place where one may stand, replaced by `***`; for logs and messages."""
+    if url.startswith("sqlite"):
+        return url  # a path, whose slashes count
     try:
         parts = urlsplit(url)
         password = parts.password

@@ -159,6 +159,7 @@ def test_no_password_is_in_the_repr() -> None:
     [
         ("redis://:pw@h:6379/0", "redis://:***@h:6379/0"),
         ("smtp://h:25", "smtp://h:25"),
+        ("sqlite:////var/there.db", "sqlite:////var/there.db"),
         (
             "postgresql://u:p%40w@h/d?sslmode=require&sslpassword=x",
             "postgresql://u:***@h/d?sslmode=require&sslpassword=***",

@@ -80,4 +80,4 @@ def has_database(loaded: Settings) -> bool:
 
 def shown(loaded: Settings) -> str:
     """The database as people may see it."""
-    return loaded.database if loaded.database.startswith("sqlite") else redacted(loaded.database)
+    return redacted(loaded.database)
