@@ -16,7 +16,7 @@ from lifecycle.clock import Scaled
 from lifecycle.store.database import Database
 from tests.stage import NOON
 
-PATIENCE = 90.0  # seconds
+PATIENCE = 60.0  # seconds
 
 _VOCABULARY = """\
 from lifecycle import Event, Property

@@ -17,14 +17,31 @@ from pathlib import Path
 
 import orjson
 import pytest
+from redis import Redis
 
 from benchmarks.sink import Sink
+from lifecycle import clock
+from lifecycle.client import STREAM, Client
 from lifecycle.clock import Real
 from lifecycle.store.database import Database
+from tests.acceptance.installation import Installation
 from tests.acceptance.zygote import shop
 from tests.stage import Stage
 
 LANES, LEASE = 3, 1.5  # seconds
+JOURNEYS = """\
+from lifecycle import Journey, Send, on
+
+from .vocabulary import Ordered
+
+thanks = Journey(name="thanks", topic="orders", enter=on(Ordered), key=Ordered.order_id,
+                 steps=[Send("thanks"), Send("more")])
+"""
+POLICY = """\
+from lifecycle import Policy, Sender
+
+policy = Policy(sender=Sender("Shop", "hello@shop.example", postal_address="1 Main Street"), consent="opt_out")
+"""
 _ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -163,3 +180,43 @@ def assert_listed(database: Database) -> None:
     )
     listed = {orjson.loads(line)["message_id"] for line in listing.stdout.splitlines()}
     assert listed == {message_id for message_id, _, state in rows(database) if state == "uncertain"}
+
+
+@pytest.mark.xdist_group("races")
+def test_a_queue_that_loses_everything_again_and_again_loses_nothing_that_was_accepted(
+    migrated: Database, tmp_path: Path, redis_url: str
+) -> None:
+    log = tmp_path / "accepted.txt"
+    with (
+        Sink(log=log, latency=0.002) as sink,
+        Installation(
+            tmp_path,
+            migrated,
+            redis_url,
+            sink.url,
+            policy=POLICY,
+            journeys=JOURNEYS,
+            emails=["thanks", "more"],
+            speed=1.0,
+            lease=1.0,
+        ) as shop,
+        Redis.from_url(redis_url) as redis,
+    ):
+        clock.use(shop.clock)
+        for role in ("consume", "schedule", "worker"):
+            shop.start(role, role, *(["--processes", "1"] if role == "worker" else []))
+        shop.wait_until(lambda: redis.exists(STREAM) == 1, "the consumer making its group")
+        with Client(redis_url) as client, client.batch() as batch:
+            for n in range(400):
+                batch.identify(n, {"email": f"c{n}@example.com"}, message_id=f"identify-{n}")
+                batch.track(n, "order.completed", {"order_id": f"o{n}"}, message_id=f"order-{n}")
+        shop.wait_until(lambda: shop.count("SELECT count(*) FROM event") > 0, "accepting an event")
+        for _ in range(10):
+            redis.flushdb()
+            time.sleep(0.1)
+        shop.wait_until(lambda: shop.count("SELECT count(*) FROM message") > 0 and shop.done(), "settling everything")
+        accepted = shop.count("SELECT count(*) FROM event WHERE name = 'order.completed'")
+    states = Counter(state for _, _, state in rows(migrated))
+    assert accepted > 0
+    assert states == {"sent": 2 * accepted}
+    assert len(set(log.read_text().split())) == len(log.read_text().split()) == 2 * accepted
