@@ -68,6 +68,7 @@ class Openings:
             if isinstance(journey.enter, When | EachYear | OnDate):
                 self._journeys[name] = journey
                 self._watches[name] = _watch(journey)
+        self._known: set[str] = set()
         self._heap: list[tuple[datetime, str, str, bool]] = []
 
     def next(self) -> datetime | None:
@@ -78,6 +79,7 @@ class Openings:
         """Reads from the database what lies ahead of `now`; everybody who is known is asked for once."""
         with self._db.reading() as connection:
             everybody = ahead.customers(connection)
+            self._known.update(everybody)
             for name, watch in self._watches.items():
                 longest = max((span for spans in watch.windows.values() for span in spans), default=timedelta(0))
                 for customer, event, at in ahead.events_since(connection, watch.windows, now - longest):
@@ -90,18 +92,21 @@ class Openings:
             for customer in everybody:
                 self._add(now, name, customer)
             if isinstance(journey.enter, OnDate):
-                self._add_date(name, journey.enter, now.year)
+                self._add_date(name, journey.enter, now.year, now)
+                self._add_date(name, journey.enter, now.year + 1, now)
             if isinstance(journey.enter, EachYear):
                 self._add_anniversaries(journey, journey.enter, everybody, now)
 
     def hear(self, heard: Iterable[Heard], now: datetime) -> None:
         """Notes what follows from events that were just taken."""
         for one in heard:
+            new = one.customer_id not in self._known
+            self._known.add(one.customer_id)
             for name, watch in self._watches.items():
-                if one.event is not None and one.event in watch.windows:
-                    self._add_windows(name, one.customer_id, one.event, one.at, now)
-                    self._add(now, name, one.customer_id)
-                elif not watch.traits.isdisjoint(one.traits):
+                counted = one.event in watch.windows
+                if counted:
+                    self._add_windows(name, one.customer_id, str(one.event), one.at, now)
+                if counted or new or not watch.traits.isdisjoint(one.traits):
                     self._add(now, name, one.customer_id)
 
     def ask(self, customers: Iterable[str], now: datetime) -> None:
@@ -140,7 +145,7 @@ class Openings:
         if isinstance(entry, EachYear):
             self._add_anniversaries(journey, entry, customers, now)
         elif isinstance(entry, OnDate) and _EVERYBODY in asked:
-            self._add_date(journey.name, entry, now.year + 1)
+            self._add_date(journey.name, entry, now.year + 1, now)
         return ids
 
     def _add(self, moment: datetime, name: str, customer: str, *, again: bool = False) -> None:
@@ -160,13 +165,15 @@ class Openings:
             if isinstance(day, str):
                 self._add(next_anniversary(now, day, facts.zone, entry.at, journey.leap_day), journey.name, customer)
 
-    def _add_date(self, name: str, entry: OnDate, year: int) -> None:
-        """The moments of that year at which the day begins somewhere; 29 February as its journey says."""
+    def _add_date(self, name: str, entry: OnDate, year: int, now: datetime) -> None:
+        """The moments of that year, after `now`, at which the day begins somewhere; where there is no 29 February, on
+        both days that may stand for it. Each of them, when it comes, adds those of the next year."""
         days = [date(year, 2, 28), date(year, 3, 1)] if (entry.month, entry.day) == (2, 29) else []
         with suppress(ValueError):  # there is a 29 February in leap years only
             days.append(date(year, entry.month, entry.day))
         for moment in {on_day(day, entry.at, ZoneInfo(zone)) for day in days for zone in known_zones()}:
-            self._add(moment, name, _EVERYBODY)
+            if moment > now:
+                self._add(moment, name, _EVERYBODY)
 
 
 def next_anniversary(now: datetime, day: str, zone: ZoneInfo, at: time, leap_day: LeapDay) -> datetime:

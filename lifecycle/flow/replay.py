@@ -186,7 +186,8 @@ class _Replay:
         if latest is not None:
             self.now = max(self.now, latest)
             release_held(self.db, self.project, self.now)
-            self.openings.start(self.now)
+        if latest is not None or self.lines:
+            self.openings.start(self.now if latest is not None else self.lines[0].at)
 
     def _next(self) -> datetime | None:
         """The moment of the next event, timer or possible entry; the moments of timers are kept for `_live_through`."""
