@@ -39,7 +39,7 @@ LINKS = UnsubscribeLinks("https://mail.tokokopi.example", "a-secret-of-the-bench
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """What one go took: emails, seconds on the wall, CPU seconds of this process, and its memory in MB: at most, now."""
+    """What one go took: emails, seconds, CPU seconds of this process; and its memory in MB, at most so far and now."""
 
     emails: int
     seconds: float

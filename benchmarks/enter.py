@@ -1,21 +1,14 @@
-"""Entering by condition and by date with many customers, none of them due: how long a pass takes.
-
-    python -m benchmarks.enter --database postgresql+psycopg://… --customers 1000000
-
-The database must be empty; its tables are made. Prints the rate at which the first passes enter those who are due,
-then the median of passes that find nobody, and whether any plan reads all events (PostgreSQL).
-"""
+"""Entering by condition and by date with many customers, none of them due: how long a pass takes."""
 
 from __future__ import annotations
 
-import argparse
-import statistics
+import re
 import time
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, event
-from sqlmodel import SQLModel
 
 from lifecycle import (
     Attribute,
@@ -28,18 +21,19 @@ from lifecycle import (
     Sender,
     days,
     each_year,
-    on_date,
     when,
 )
 from lifecycle.flow.entries import enter_journey
 from lifecycle.journey.entries import Entry
 from lifecycle.journey.project import Project
 from lifecycle.journey.vocabulary import Vocabulary
-from lifecycle.store import tables as _tables  # noqa: F401 - defines the tables
 from lifecycle.store.database import Database
+
+from .bench import settle
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=5)
+_FULL_READ = re.compile(r"Seq Scan on event\b|SCAN e\d")  # PostgreSQL; SQLite, where events are e1, e2, …
 ZONES = ["Asia/Jakarta", "America/New_York", "Australia/Lord_Howe", "Pacific/Apia", "Europe/Berlin", "Mars/Base"]
 
 
@@ -72,19 +66,15 @@ JOURNEYS: dict[str, Entry] = {
     ),
     "each_year: birthday": each_year(customer.birthday),
     "each_year: a date in the traits": each_year(customer.member_since),
-    "on_date: another day": on_date(12, 24),
 }
 
 
 def populate(database: Database, customers: int) -> None:
     """Customers with birthdays and zones all over the year and the world; six in ten have orders, over two years."""
-    SQLModel.metadata.create_all(database.engine)
     for statement in _statements(customers, sqlite=database.is_sqlite):
         with database.transaction() as connection:
             connection.exec_driver_sql(statement if database.is_sqlite else statement.replace("%", "%%"))
-    engine = database.engine.execution_options(isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.exec_driver_sql("ANALYZE" if database.is_sqlite else "VACUUM ANALYZE")
+    settle(database)
 
 
 def _statements(customers: int, *, sqlite: bool) -> list[str]:
@@ -138,8 +128,18 @@ def project() -> Project:
     return Project(Vocabulary(), journeys, Policy(sender=sender, timezone="Asia/Jakarta"))
 
 
-def measure(database: Database, passes: int) -> list[tuple[str, int, float, float]]:
-    """By kind of entry: who entered at first, in how many seconds, and the median of the passes after that."""
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """One kind of entry: how many entered at first, in how many seconds, and what later passes took, in seconds."""
+
+    label: str
+    entered: int
+    first: float
+    empty: list[float]
+
+
+def measure(database: Database, passes: int) -> list[Passes]:
+    """All kinds of entries, one after the other."""
     shop, figures = project(), []
     for label, journey in zip(JOURNEYS, shop.journeys.values(), strict=True):
         entered, start = 0, time.perf_counter()
@@ -151,45 +151,25 @@ def measure(database: Database, passes: int) -> list[tuple[str, int, float, floa
             start = time.perf_counter()
             assert enter_journey(database, shop, journey, NOW, lease=LEASE) == (0, [])
             took.append(time.perf_counter() - start)
-        figures.append((label, entered, first, statistics.median(took)))
+        figures.append(Passes(label, entered, first, took))
     return figures
 
 
 def full_reads(database: Database) -> list[str]:
-    """The entries whose plan reads all of `event`, on PostgreSQL."""
+    """The entries whose plan reads all of `event`."""
     plans: list[str] = []
 
     def explain(connection: Connection, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
         if "FROM customer c" in statement and not statement.startswith("EXPLAIN"):
-            rows = connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
-            plans.append("\n".join(row[0] for row in rows))
+            how = "EXPLAIN QUERY PLAN" if database.is_sqlite else "EXPLAIN"
+            rows = connection.exec_driver_sql(f"{how} {statement}", parameters)
+            plans.append("\n".join(str(row[-1]) for row in rows))
 
     shop, guilty = project(), []
     event.listen(database.engine, "before_cursor_execute", explain)
     for label, journey in zip(JOURNEYS, shop.journeys.values(), strict=True):
         plans.clear()
         enter_journey(database, shop, journey, NOW, lease=LEASE)
-        guilty += [label] if any("Seq Scan on event" in plan for plan in plans) else []
+        guilty += [label] if any(_FULL_READ.search(plan) for plan in plans) else []
     event.remove(database.engine, "before_cursor_execute", explain)
     return guilty
-
-
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--database", required=True)
-    parser.add_argument("--customers", type=int, default=1_000_000)
-    parser.add_argument("--passes", type=int, default=5)
-    options = parser.parse_args()
-    database = Database(options.database)
-    start = time.perf_counter()
-    populate(database, options.customers)
-    print(f"{options.customers:,} customers made in {time.perf_counter() - start:.0f} s")
-    for label, entered, first, pass_ in measure(database, options.passes):
-        print(f"{label:<40} {entered:>7,} entered in {first:6.1f} s, then {pass_ * 1000:7.0f} ms a pass")
-    if not database.is_sqlite:
-        print(f"plans that read all events: {', '.join(full_reads(database)) or 'none'}")
-    database.close()
-
-
-if __name__ == "__main__":
-    main()

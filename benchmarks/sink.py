@@ -2,8 +2,8 @@
 
     python -m benchmarks.sink --port 2525 [--latency 0.005] [--log ids.txt]
 
-Prints `ready PORT`. The command XSTAT answers `250 accepted=… distinct=… cpu=…`; `--log` gets one Message-ID a line,
-written before the client is told that the message was accepted.
+Prints `ready PORT`. The command XSTAT answers `250 accepted=… distinct=… cpu=… last=…`; `--log` gets one Message-ID a
+line, written before the client is told that the message was accepted.
 """
 
 from __future__ import annotations
@@ -28,11 +28,13 @@ class Tally:
     def __init__(self, log: BinaryIO | None) -> None:
         self.accepted = 0
         self.message_ids: set[bytes] = set()
+        self.last_at = 0.0  # of the last acceptance, on the wall
         self._log = log
 
     def count(self, data: bytes) -> None:
         """Count one message, by its Message-ID."""
         self.accepted += 1
+        self.last_at = time.time()
         start = data.find(b"\nMessage-ID: ") + 13
         message_id = data[start : data.find(b"\r", start)] if start > 12 else b""
         self.message_ids.add(message_id)
@@ -55,8 +57,8 @@ class SinkReceiver(Receiver):
         if verb != b"XSTAT":
             return super().other(verb, argument)
         tally = self._tally
-        stat = f"250 accepted={tally.accepted} distinct={len(tally.message_ids)} cpu={time.process_time():.3f}\r\n"
-        return stat.encode()
+        counts = f"accepted={tally.accepted} distinct={len(tally.message_ids)}"
+        return f"250 {counts} cpu={time.process_time():.3f} last={tally.last_at:.6f}\r\n".encode()
 
 
 class Sink:
@@ -89,7 +91,8 @@ class Sink:
         self._process.communicate(timeout=10)
 
     def stat(self) -> dict[str, float]:
-        """How many messages were accepted, how many of them distinct, and the CPU seconds of the sink so far."""
+        """How many messages were accepted, how many of them distinct, the CPU seconds of the sink, and when the last
+        one was accepted, in seconds since 1970."""
         with smtplib.SMTP("127.0.0.1", self.port, local_hostname="localhost") as smtp:
             _, said = smtp.docmd("XSTAT")
         return {name: float(value) for name, _, value in (word.partition("=") for word in said.decode().split())}
