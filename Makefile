@@ -33,7 +33,7 @@ check: $(STAMP) ## ruff, mypy --strict, and the project's own journeys, template
 test-long: $(STAMP) ## the tests that take minutes
 	@$(VENV)/pytest -m long $(ARGS)
 
-bench: $(STAMP) ## speed, as ratios measured in one run (ARGS=deliver for one of them)
+bench: $(STAMP) ## speed, as ratios measured in one run (ARGS="--only deliver" for one of them)
 	@$(VENV)/python -m benchmarks $(ARGS)
 
 fmt: $(STAMP) ## format and mend what ruff can mend
