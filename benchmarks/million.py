@@ -79,12 +79,12 @@ def _take(
 def _enter(bench: Bench, kind: str, db: Database) -> Iterator[Line]:
     """The slowest kind of entry stands for all."""
     passes = enter.measure(db, bench.rounds)
-    for bar in ("when", "each_year"):
-        each = [one for one in passes if one.label.startswith(bar)]
+    for bar in ("enter.when", "enter.each_year"):
+        each = [one for one in passes if one.label.startswith(bar.partition(".")[2])]
         slowest = max(each, key=lambda one: sorted(one.empty)[len(one.empty) // 2])
         beside = "; ".join(
             f"{one.label.partition(': ')[2]}: {median(one.empty)} s, {one.entered:,} had entered" for one in each
         )
-        yield Line(f"enter.{bar}", kind, slowest.empty, beside)
+        yield Line(bar, kind, slowest.empty, beside)
     guilty = enter.full_reads(db)
     yield Line("enter.reads", kind, [len(guilty)], ", ".join(guilty) or f"of {len(passes)} kinds of entries")
