@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, datetime, time, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from lifecycle.flow.replay import Line
 
 _EXAMPLE = Path("examples/cdnow")
+_LOCK = "demo.lock"
 
 _BEFORE = """\
 Real: who bought on which day, how many CDs and for how much, at CDNOW, an online shop, from January 1997 to June 1998
@@ -57,12 +60,13 @@ def demo(speed: float, day: date, end: date | None) -> None:
 
     Needs nothing but the checkout it runs in; what it makes is in .lifecycle/demo and is made anew each time.
     """
-    settings = _settings()
     if not (_EXAMPLE / "make_events.py").exists():
         raise ConfigurationError(f"there is no {_EXAMPLE}/make_events.py here; run it where this project's Makefile is")
     former = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        _Demo(settings, speed, day, end).run()
+        home = Settings.load(env="development").home / "demo"
+        with _alone_in(home):
+            _Demo(_settings(home), speed, day, end).run()
     except KeyboardInterrupt:
         click.echo("\nstopped; nothing is left running", err=True)
         sys.exit(130)
@@ -70,15 +74,25 @@ def demo(speed: float, day: date, end: date | None) -> None:
         signal.signal(signal.SIGTERM, former)
 
 
-def _settings() -> Settings:
-    """Those of a demo, whatever is set on this machine."""
-    home = Settings.load().home / "demo"
-    logs.configure(as_json=False, level="error")
-    for old in home.iterdir() if home.exists() else ():
-        if old.name != "compiled":
-            shutil.rmtree(old) if old.is_dir() else old.unlink()
+@contextmanager
+def _alone_in(home: Path) -> Iterator[None]:
+    """Holds the demo's folder, so that a second demo does not clear it away under the first."""
     home.mkdir(parents=True, exist_ok=True)
-    given = Settings.load(home=home, database_url="", env="development")
+    with (home / _LOCK).open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigurationError(f"a demo runs in {home} already; wait for it, or end it with Ctrl-C") from None
+        yield
+
+
+def _settings(home: Path) -> Settings:
+    """Those of a demo, whatever is set on this machine; what an earlier one made is cleared away."""
+    logs.configure(as_json=False, level="error")
+    for old in home.iterdir():
+        if old.name not in ("compiled", _LOCK):
+            shutil.rmtree(old) if old.is_dir() else old.unlink()
+    given = Settings.load(home=home, env="development", database_url=f"sqlite:///{home.absolute() / 'lifecycle.db'}")
     return given.model_copy(update={"redis_url": None, "smtp_url": None, "clock": "real", "log_format": "text"})
 
 

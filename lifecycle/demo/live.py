@@ -58,13 +58,17 @@ def live_through(day: Day, settings: Settings, app: list[str], board: Board) -> 
             db = Database(settings.database)
             try:
                 _watch(day, clock, db, board, lambda: emitting.poll() is None or _queued(queue.url, settings.stream))
+            except TimeoutError:
+                raise LifecycleError(
+                    f"the day's work does not end; what the roles say is in {home}/roles.log"
+                ) from None
             finally:
                 db.close()
     return max(clock.now(), day.end)
 
 
 def _watch(day: Day, clock: Scaled, db: Database, board: Board, more_to_come: Callable[[], bool]) -> None:
-    """Shows the day until it is over and everything of it is done."""
+    """Shows the day until it is over and everything of it is done; raises TimeoutError if that never comes."""
     deadline = clock.real + (day.end - day.start).total_seconds() / day.speed + _LONGEST_DRAIN
     while True:
         time.sleep(_LOOK_EVERY)
@@ -76,7 +80,7 @@ def _watch(day: Day, clock: Scaled, db: Database, board: Board, more_to_come: Ca
                 board.look(connection, day.end)
                 return
         if time.time() > deadline:
-            raise LifecycleError("the day's work does not come to an end; what the roles say is in roles.log")
+            raise TimeoutError
 
 
 def _queued(url: str, stream: str) -> bool:
