@@ -16,7 +16,7 @@ def explain(error: Exception) -> str | None:
 
 
 def _database(error: Exception) -> str | None:
-    from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+    from sqlalchemy.exc import DatabaseError, DBAPIError, OperationalError, ProgrammingError
 
     if not isinstance(error, DBAPIError):
         return None
@@ -27,6 +27,8 @@ def _database(error: Exception) -> str | None:
         return f"the disk of the database is full ({cause}); make room and try again"
     if "database is locked" in cause:
         return "the database is busy with another command; try again when that is done"
+    if type(error) is DatabaseError:  # SQLite's word for a file that is none of its own, or damaged
+        return f"the database cannot be used ({cause}); is DATABASE_URL right?"
     if isinstance(error, OperationalError) or error.connection_invalidated:
         return f"the database cannot be reached ({cause}); is it running, and is DATABASE_URL right?"
     return f"the database refuses this ({cause})" if isinstance(error, ProgrammingError) else None

@@ -126,12 +126,16 @@ def worker(ctx: click.Context, processes: int, threads: int, queues: tuple[str, 
     with _role("worker", until_stdin_closes) as (engine, stop, _):
         import dramatiq.cli
 
+        from lifecycle.journey.emails import require_emails
+
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))  # until Dramatiq sets its own
         if stop.is_set():
             return
 
-        _ = engine.project  # a mistake in it is told here, once, and not by every process
+        # What is missing is told here, once, and not by every message.
+        require_emails(engine.project, engine.settings.templates)
+        engine.mailer().transport.close()
         engine.db.close()  # nothing is open when the processes are forked
         arguments = ["lifecycle.worker:start", "--processes", str(processes), "--threads", str(threads)]
         arguments += ["--skip-logging", *(["--queues", *queues] if queues else [])]
@@ -170,6 +174,7 @@ def _role(name: str, until_stdin_closes: bool) -> Iterator[tuple[Engine, threadi
         processes.end_with_stdin()
     counts, began = Counts(), time.monotonic()
     with opened.engine(settings) as engine:
+        _ = engine.project  # a mistake in it is told before anything starts
         log.info("started", extra={"role": name, "pid": os.getpid()})
         try:
             yield engine, stop, counts

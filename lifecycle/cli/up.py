@@ -33,12 +33,13 @@ def up(workers: int | None) -> None:
     mail as .eml files, all below .lifecycle/.
     """
     from lifecycle import embedded
+    from lifecycle.journey.emails import require_emails
     from lifecycle.store import schema
 
     from .journeys import project
 
     settings = opened.settings()
-    project(settings)  # a mistake in it is told before anything starts
+    require_emails(project(settings), settings.templates)  # a mistake is told before anything starts
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

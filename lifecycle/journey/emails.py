@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
-from lifecycle.errors import TemplateError
+from lifecycle.errors import DefinitionError, TemplateError
 from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.render import Renderer
+from lifecycle.mail.source import email_names
 
 from .journey import Journey
-from .project import Problem
+from .project import Problem, Project
 from .steps import Send, walk_steps
 from .vocabulary import RESERVED, Vocabulary, nearest
 from .words import trigger_of
@@ -22,6 +24,24 @@ _BY_THE_ENGINE: Mapping[str, Sequence[str] | None] = {
 }
 
 
+def require_emails(project: Project, templates: Path) -> None:
+    """Raises DefinitionError, with the remedy, where a journey sends an email that the folder does not have.
+
+    Looks at names alone, so that a worker in the wrong folder ends before it fails everybody's mail.
+    """
+    names = email_names(templates)
+    for journey in project.journeys.values():
+        for step in walk_steps(journey.steps):
+            if isinstance(step, Send) and step.template not in names:
+                message = f"there is no email {step.template!r} in {templates}"
+                hint = _remedy(step, names) if names else "set LIFECYCLE_TEMPLATES to the folder of the emails"
+                raise DefinitionError(step.defined_at, message, hint)
+
+
+def _remedy(step: Send, names: Sequence[str]) -> str:
+    return nearest(step.template, names, f"write {step.template}.mjml in the templates folder")
+
+
 def check_emails(journey: Journey, vocabulary: Vocabulary, renderer: Renderer) -> Iterator[Problem]:
     """Missing and broken templates, words that nobody provides, and marketing without a way out."""
     names = renderer.names()
@@ -29,8 +49,9 @@ def check_emails(journey: Journey, vocabulary: Vocabulary, renderer: Renderer) -
         if not isinstance(step, Send):
             continue
         if step.template not in names:
-            hint = nearest(step.template, names, f"write {step.template}.mjml in the templates folder")
-            yield Problem("missing_template", step.defined_at, f"there is no email {step.template!r}", hint)
+            yield Problem(
+                "missing_template", step.defined_at, f"there is no email {step.template!r}", _remedy(step, names)
+            )
             continue
         try:
             email = renderer.compiled(step.template)

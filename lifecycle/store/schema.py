@@ -16,7 +16,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlmodel import SQLModel
 
 from lifecycle.errors import StoreError
@@ -108,7 +108,8 @@ class _reaching:  # noqa: N801 - reads as a verb
         return None
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OperationalError):
+        # SQLite says DatabaseError itself, and no child of it, of a file that is none of its own or damaged.
+        if isinstance(error, OperationalError) or type(error) is DatabaseError:
             cause = str(error.orig).strip().partition("\n")[0]
             raise StoreError(f"the database cannot be used: {cause}; check DATABASE_URL") from error
 
