@@ -21,7 +21,7 @@ from datetime import datetime, timedelta
 from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from lifecycle.core.assign import held_out
 from lifecycle.core.calendar import zone_named
@@ -36,6 +36,7 @@ from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refuse
 from lifecycle.store import enrollments, messages
 from lifecycle.store.database import Database
 from lifecycle.store.facts import customer_traits, load_facts
+from lifecycle.store.messages import Due
 from lifecycle.store.recorder import Recorder
 from lifecycle.store.suppressions import Suppressed
 
@@ -61,7 +62,7 @@ class Claimed:
     letters: list[ToSend] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ToSend:
     """One message of a claim, with all that rendering it needs."""
 
@@ -89,20 +90,24 @@ def deliver(
 
     Ids that are not due (any more) are passed over; those that are final only have their journeys told.
     """
+    recorder.flush()  # what an earlier try recorded, if the database was away when it should have ended
     claimed = claim(db, project, mailer, ids, now(), lease)
     if claimed.letters:
         _send(db, project, mailer, recorder, claimed, now, stopping)
-    return finish(db, project, ids, now(), lease)
+    planned = finish(db, project, ids, now(), lease)
+    recorder.forget()
+    return planned
 
 
 def claim(
     db: Database, project: Project, mailer: Mailer, ids: Sequence[int], now: datetime, lease: timedelta
 ) -> Claimed:
     """Judges the due messages among `ids` and reserves those that may go."""
-    claimed = Claimed(f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}", now + lease / 2, now + lease)
     with db.transaction() as connection:
+        worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        claimed = Claimed(f"{worker}:{db.life(connection)}", now + lease / 2, now + lease)
         messages.LOCK_CUSTOMERS.run(connection, ids=ids)
-        rows: Sequence[Row[Any]] = messages.DUE.run(connection, ids=ids, now=now).all()
+        rows = messages.due(connection, ids, now)
         if not rows:
             return claimed
         exited = _exit_now(connection, project, rows, now)
@@ -121,7 +126,7 @@ class _Sends:
     """
 
     def __init__(
-        self, connection: Connection, policy: Policy, rows: Sequence[Row[Any]], now: datetime, lease: timedelta
+        self, connection: Connection, policy: Policy, rows: Sequence[Due], now: datetime, lease: timedelta
     ) -> None:
         marketing = Counter(row.customer_id for row in rows if row.kind == "marketing")
         self._caps = policy.caps
@@ -151,7 +156,7 @@ class _Sends:
         self.history.setdefault(customer, []).append(Counted(now, topic))
 
 
-def _exit_now(connection: Connection, project: Project, rows: Sequence[Row[Any]], now: datetime) -> set[int]:
+def _exit_now(connection: Connection, project: Project, rows: Sequence[Due], now: datetime) -> set[int]:
     """Ends the journeys whose exit_when holds by now, time having passed since it was last looked at."""
     conditions = {
         name: journey.exit_when for name, journey in project.journeys.items() if journey.exit_when is not None
@@ -183,7 +188,7 @@ def _exit_now(connection: Connection, project: Project, rows: Sequence[Row[Any]]
 
 
 def _judged(
-    row: Row[Any],
+    row: Due,
     exited: bool,
     sends: _Sends,
     project: Project,
@@ -337,7 +342,9 @@ def finish(db: Database, project: Project, ids: Sequence[int], now: datetime, le
         told = {(row.enrollment_id, row.step) for row in messages.FINISH.run(connection, ids=ids).all()}
         if not told:
             return []
-        awaiting = enrollments.AWAITING_MESSAGE.run(connection, ids=sorted({enrollment for enrollment, _ in told})).all()
+        awaiting = enrollments.AWAITING_MESSAGE.run(
+            connection, ids=sorted({enrollment for enrollment, _ in told})
+        ).all()
         # A message that was settled again later says nothing of the step at which somebody stands by then.
         rows = [row for row in awaiting if (row.id, row.step) in told]
         return move(connection, project, rows, now, lease)

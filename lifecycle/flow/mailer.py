@@ -19,7 +19,7 @@ from lifecycle.mail.transport import Letter, Transport
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Envelope:
     """What a letter needs besides its content; `marketing` mail carries the List-Unsubscribe headers."""
 
