@@ -19,7 +19,7 @@ from .caps import Counted, full, next_free
 _ENDED = {"goal_reached": "goal_reached", "exited": "journey_ended"}
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A message that is due, with what its journey says of it."""
 
@@ -32,7 +32,7 @@ class Candidate:
     holdout: bool
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Recipient:
     """The customer as the policy sees them; `address` is None when no mail can go there.
 
