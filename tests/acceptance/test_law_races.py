@@ -4,6 +4,8 @@ each order has exactly one thank-you, no step has two messages, and no cap is ex
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 import threading
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,12 +20,15 @@ from benchmarks.sink import Sink
 from lifecycle import clock
 from lifecycle.client import STREAM, Client
 from lifecycle.engine import Engine
+from lifecycle.flow.advance import advance
 from lifecycle.settings import Settings
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Statement
 from lifecycle.store.types import Instant
 from lifecycle.worker import BrokerHints, make_broker
+from tests.acceptance import racer
 from tests.acceptance.installation import Installation
+from tests.stage import Stage
 
 CAPS: Sequence[tuple[int, timedelta, str | None]] = (
     (2, timedelta(minutes=4), None),
@@ -72,6 +77,7 @@ receipt = Journey(
 )
 """
 EMAILS = ["thanks", "please", "offer", "another", "receipt"]
+_ROOT = Path(__file__).resolve().parents[2]
 SPEED = 60.0  # a minute of the clock in a second
 
 _MESSAGES = Statement(
@@ -211,3 +217,39 @@ def test_four_workers_two_consumers_and_two_schedulers_race_and_keep_every_promi
 @pytest.mark.parametrize("seed", range(2, 5))
 def test_a_crowd_races_for_longer(migrated: Database, tmp_path: Path, redis_url: str, seed: int) -> None:
     race(migrated, tmp_path, redis_url, customers=300, orders=2500, seed=seed)
+
+
+@pytest.mark.xdist_group("races")
+def test_four_workers_given_all_messages_of_the_same_few_people_exceed_no_cap(migrated: Database) -> None:
+    """Every id is hinted to all four, in another order to each: only the customer's lock keeps the count true."""
+    customers, orders = 20, 20
+    stage = Stage(migrated, racer.shop(), now=clock.now())
+    for n in range(customers):
+        events = [
+            stage.message(
+                "track", f"c{n}", event="order.completed", properties={"order_id": str(order)}, messageId=f"{n}-{order}"
+            )
+            for order in range(orders)
+        ]
+        stage.take(stage.message("identify", f"c{n}", traits={"email": f"c{n}@example.com"}), *events)
+    for _, ids in stage.hints.fresh:
+        advance(migrated, stage.project, ids, stage.now, timedelta(minutes=5))
+
+    command = [sys.executable, "-m", "tests.acceptance.racer", migrated.url]
+    workers = [
+        subprocess.Popen([*command, str(seed)], cwd=_ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        for seed in range(4)
+    ]
+    assert [worker.stdout.readline() for worker in workers if worker.stdout] == ["ready\n"] * 4
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    sent = [message_id for worker in workers for message_id in worker.communicate(timeout=60)[0].split()]
+
+    assert [worker.returncode for worker in workers] == [0] * 4
+    assert len(sent) == len(set(sent)) == customers * racer.LIMIT
+    rows = stage.messages()
+    theirs = Counter(row["customer_id"] for row in rows if row["state"] == "sent")
+    assert theirs == {f"c{n}": racer.LIMIT for n in range(customers)}
+    assert Counter(row["state"] for row in rows)["skipped"] == customers * (orders - racer.LIMIT)

@@ -13,6 +13,7 @@ from lifecycle import Cap, Journey, QuietHours, Send, Wait, always, days, hours,
 from lifecycle.errors import RenderError, TemplateError
 from lifecycle.flow.deliver import claim, retry_pause
 from lifecycle.flow.mailer import Mailer
+from lifecycle.flow.settle import settle
 from lifecycle.journey.steps import Step
 from lifecycle.mail.render import Rendered
 from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown
@@ -563,6 +564,20 @@ def test_an_outcome_that_comes_after_the_lease_is_kept_and_moves_nobody_twice(da
     stage.run(2 * DAY)
     assert stage.states() == {"one": "sent", "two": "sent"}
     assert len(stage.outbox.letters) == 2
+
+
+def test_a_message_that_an_operator_sends_after_all_moves_nobody_who_went_on_without_it(database: Database) -> None:
+    stage = stage_of(database, journey(Send("one"), Send("two"), Send("three")), caps=[Cap(1, per=days(1))])
+    stage.outbox.answer = lambda letter: Unknown("lost after the dot")
+    stage.order("ann")
+    stage.run()
+    assert stage.states() == {"one": "uncertain: lost after the dot", "two": "pending: capped:1 per 1 day"}
+    settle(database, [stage.messages()[0]["id"]], "pending", stage.now)
+    stage.outbox.answer = lambda letter: Accepted("ok")
+    stage.run()
+    assert stage.states() == {"one": "sent", "two": "pending: capped:1 per 1 day"}
+    stage.run(3 * DAY)
+    assert stage.states() == {"one": "sent", "two": "sent", "three": "sent"}
 
 
 def test_the_journey_is_told_although_the_worker_died_after_recording(database: Database) -> None:
