@@ -190,7 +190,8 @@ class _Demo:
         try:
             with db.reading() as connection:
                 self.console.print()
-                self.console.print(summary(scores(connection)))
+                found = scores(connection)
+                self.console.print(summary(found))
                 customer = most_eventful(connection)
         finally:
             db.close()
@@ -198,11 +199,12 @@ class _Demo:
         received = sum(1 for _ in mail.glob("*.eml"))
         self.console.print(f"\nThe {received:,} emails of {_date(self.day[0])}, as they were received: {mail}/")
         self.console.print("\nTry next:")
-        for command in commands(self.settings.home, customer or "00111"):
+        capped = any(score.held_back["capped"] for score in found.values())
+        for command in commands(self.settings.home, customer or "00111", capped):
             self.console.print(f"  {command}", soft_wrap=True)
 
 
-def commands(home: Path, customer: str) -> list[str]:
+def commands(home: Path, customer: str, capped: bool) -> list[str]:
     """Three commands that look at what the demo made, to be pasted as they are."""
     program = Path(sys.argv[0])
     name = "lifecycle" if shutil.which("lifecycle") == str(program) else str(program)
@@ -211,7 +213,7 @@ def commands(home: Path, customer: str) -> list[str]:
     there = f"LIFECYCLE_HOME={home}"
     return [
         f"{there} {name} customers show {customer}",
-        f"{there} {name} messages --state skipped --reason capped",
+        f"{there} {name} messages --state skipped" + (" --reason capped" if capped else ""),
         f"{there} {name} journeys show win_back",
     ]
 
