@@ -29,6 +29,8 @@ def money(value: object, currency: str = "USD") -> str:
         raise ValueError(f"money expects a number, not {type(value).__name__}")
     try:
         amount = Decimal(str(value))
+        if amount.is_nan():
+            raise InvalidOperation
         amount = amount.quantize(Decimal(1) if currency in _WITHOUT_CENTS else Decimal("0.01"), ROUND_HALF_UP)
     except InvalidOperation as error:
         raise ValueError(f"money expects a number, not {str(value)[:40]!r}") from error

@@ -184,6 +184,7 @@ def test_a_property_named_like_a_method_of_dict_is_the_property(tmp_path: Path, 
     [
         ("{{ 1 / zero }}", "ZeroDivisionError"),
         ("{{ word | money }}", "money expects a number"),
+        ("{{ 'NaN' | money }}", "money expects a number, not 'NaN'"),
         ("{{ word | date }}", "date expects a date like 1997-03-20"),
         ("{{ word.__class__.__mro__ }}", "__class__|unsafe|missing"),
         ("{{ items.append(1) }}", "SecurityError|not safely callable"),
