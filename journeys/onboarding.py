@@ -15,7 +15,7 @@ onboarding = Journey(
     steps=[
         Send("onboarding/welcome"),
         Wait("first look around", days(2)),
-        Send("onboarding/how_it_works", on_capped="skip"),
+        Send("onboarding/how_it_works"),
         Wait("a week to listen", days(7)),
         Wait("in the morning", until=time(10)),
         Branch(
