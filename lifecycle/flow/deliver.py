@@ -90,7 +90,7 @@ def deliver(
 
     Ids that are not due (any more) are passed over; those that are final only have their journeys told.
     """
-    recorder.flush()  # what an earlier try recorded, if the database was away when it should have ended
+    recorder.repeat()  # what an earlier try recorded, if it lost the database before its end
     claimed = claim(db, project, mailer, ids, now(), lease)
     if claimed.letters:
         _send(db, project, mailer, recorder, claimed, now, stopping)

@@ -81,7 +81,7 @@ def claim_due(db: Database, statement: Statement, now: datetime, lease: timedelt
 def recover(db: Database, now: datetime) -> int:
     """Settles what dead workers left in `sending`; returns how many messages that were."""
     with db.transaction() as connection:
-        found = messages.RECOVER.run(connection, now=now).all()
+        found = messages.RECOVER.run(connection, now=now, life=db.life(connection)).all()
     uncertain = sum(row.state == "uncertain" for row in found)
     if found:
         log.warning(

@@ -4,8 +4,9 @@ One record per message, sent to the database before the next message's content l
 can leave uncertain. To cost no round trip each:
 
 - PostgreSQL: libpq's pipeline mode on a connection of its own, the reply read one record later, and
-  `synchronous_commit=off`: a record survives the death of this process; only a crash of the database host within
-  its last half second can lose it, and then the message is uncertain, not sent twice.
+  `synchronous_commit=off`: a record survives the death of this process; only a crash of the database can lose those
+  of its last half second. So whenever the connection is lost, all of them are written again, up to the last commit
+  that was waited for; if this process dies as well, they are uncertain (`messages.RECOVER`), not sent twice.
 - SQLite: a single UPDATE in WAL mode with `synchronous=NORMAL`, which waits for no disk.
 
 A database that is away is waited for: what was accepted must be recorded, and nothing else is sent meanwhile.
@@ -14,7 +15,7 @@ A database that is away is waited for: what was accepted must be recorded, and n
 from __future__ import annotations
 
 import logging
-from collections import deque
+import sqlite3
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
@@ -38,9 +39,7 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0  # seconds
 
 
 class _Line(Protocol):
-    """A connection that records one message after the other; `unconfirmed` may be lost with it."""
-
-    unconfirmed: deque[Sent]
+    """A connection that records one message after the other."""
 
     def write(self, sent: Sent) -> None: ...
     def flush(self) -> None: ...
@@ -48,16 +47,26 @@ class _Line(Protocol):
 
 
 class Recorder:
-    """Writes `sent` for one message after the other; `flush` returns when all of them are in the database."""
+    """Writes `sent` for one message after the other.
+
+    `flush` returns when all of them are in the database; `forget` is for when a commit after it was waited for.
+    """
 
     def __init__(self, db: Database, pause: Callable[[float], None]) -> None:
         self._db = db
         self._pause = pause
         self._line: _Line | None = None
+        self._recorded: list[Sent] = []
 
     def sent(self, id: int, at: datetime, subject: str) -> None:
         """Records that message `id` was accepted at `at`; waits for the database if it is away."""
-        self._do([(id, at, subject)])
+        sent = id, at, subject
+        self._recorded.append(sent)
+        try:
+            line = self._line = self._line or _open_line(self._db)
+            line.write(sent)
+        except self._lost as error:
+            self._again(error)
 
     def settle(self, row: dict[str, Any], suppressed: Sequence[Suppressed] = ()) -> None:
         """Records any other outcome (a row of `messages.SETTLE`); waits for the database if it is away."""
@@ -65,7 +74,20 @@ class Recorder:
 
     def flush(self) -> None:
         """Waits until everything is recorded."""
-        self._do([])
+        try:
+            if self._line is not None:
+                self._line.flush()
+        except self._lost as error:
+            self._again(error)
+
+    def repeat(self) -> None:
+        """Writes again what is not forgotten: for whoever lost the database before it could be."""
+        if self._recorded:
+            self._insist([_row(*each) for each in self._recorded])
+
+    def forget(self) -> None:
+        """Forgets what was recorded: a later transaction was committed durably, and so these are."""
+        self._recorded.clear()
 
     def close(self) -> None:
         """Drops the connection; call `flush` first."""
@@ -73,19 +95,15 @@ class Recorder:
             self._line.close()
             self._line = None
 
-    def _do(self, sent: list[Sent]) -> None:
-        try:
-            line = self._line = self._line or _open_line(self._db)
-            for each in sent:
-                line.write(each)
-            if not sent:
-                line.flush()
-        except (psycopg.Error, DBAPIError, OSError, self._db.driver_error) as error:
-            lost = [*(self._line.unconfirmed if self._line else ()), *sent]
-            self.close()
-            if lost:
-                log.warning("a record was lost on its way to the database (%s); writing it again", _cause(error))
-                self._insist([_row(*each) for each in dict.fromkeys(lost)])
+    @property
+    def _lost(self) -> tuple[type[Exception], ...]:
+        return psycopg.Error, DBAPIError, OSError, self._db.driver_error
+
+    def _again(self, error: Exception) -> None:
+        """Writes all records once more: a crash also takes those that the database had confirmed."""
+        self.close()
+        log.warning("records were lost on their way to the database (%s); writing them again", _cause(error))
+        self.repeat()
 
     def _insist(self, rows: list[dict[str, Any]], suppressed: Sequence[Suppressed] = ()) -> None:
         pause = _FIRST_PAUSE
@@ -121,12 +139,14 @@ class _SqliteLine:
     )
 
     def __init__(self, db: Database) -> None:
-        self.unconfirmed: deque[Sent] = deque()
         self._connection = db.engine.raw_connection()
+        self._connection.detach()  # nobody else shall get a connection that waits for no disk
+        self._driver: sqlite3.Connection = self._connection.dbapi_connection  # type: ignore[assignment]
+        self._driver.execute("PRAGMA synchronous=NORMAL")
 
     def write(self, sent: Sent) -> None:
         id_, at, subject = sent
-        self._connection.driver_connection.execute(self._SQL, (stamp(at), subject, id_))  # type: ignore[union-attr]
+        self._driver.execute(self._SQL, (stamp(at), subject, id_))
 
     def flush(self) -> None:
         pass
@@ -142,7 +162,7 @@ class _PostgresLine:
     )
 
     def __init__(self, db: Database) -> None:
-        self.unconfirmed: deque[Sent] = deque()
+        self._unconfirmed = 0
         self._connection = psycopg.connect(
             db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False),
             autocommit=True,
@@ -155,15 +175,15 @@ class _PostgresLine:
 
     def write(self, sent: Sent) -> None:
         id_, at, subject = sent
-        self.unconfirmed.append(sent)
+        self._unconfirmed += 1
         self._pg.send_query_prepared(b"sent", (stamp(at).encode(), subject.encode(), b"%d" % id_))
         self._pg.pipeline_sync()
         self._pg.flush()
-        if len(self.unconfirmed) > 1:
+        if self._unconfirmed > 1:
             self._confirm()
 
     def flush(self) -> None:
-        while self.unconfirmed:
+        while self._unconfirmed:
             self._confirm()
 
     def _confirm(self) -> None:
@@ -171,7 +191,7 @@ class _PostgresLine:
         _expect(self._pg.get_result(), pq.ExecStatus.COMMAND_OK)
         self._pg.get_result()
         _expect(self._pg.get_result(), pq.ExecStatus.PIPELINE_SYNC)
-        self.unconfirmed.popleft()
+        self._unconfirmed -= 1
 
     def close(self) -> None:
         self._connection.close()
