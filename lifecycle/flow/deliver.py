@@ -33,7 +33,7 @@ from lifecycle.errors import RenderError, TemplateError
 from lifecycle.journey.policy import Policy
 from lifecycle.journey.project import Project
 from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown
-from lifecycle.store import enrollments, messages
+from lifecycle.store import enrollments, messages, suppressions
 from lifecycle.store.database import Database
 from lifecycle.store.facts import customer_traits, load_facts
 from lifecycle.store.messages import Due
@@ -107,7 +107,7 @@ def claim(
         worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         claimed = Claimed(f"{worker}:{db.life(connection)}", now + lease / 2, now + lease)
         messages.LOCK_CUSTOMERS.run(connection, ids=ids)
-        rows = messages.due(connection, ids, now)
+        rows = _with_suppressions(connection, messages.due(connection, ids, now))
         if not rows:
             return claimed
         exited = _exit_now(connection, project, rows, now)
@@ -115,6 +115,19 @@ def claim(
         writes = [_judged(row, row.enrollment_id in exited, sends, project, mailer, claimed, now) for row in rows]
         messages.CLAIM.run(connection, rows=writes, claim=claimed.name, lanes=mailer.transport.lanes)
     return claimed
+
+
+def _with_suppressions(connection: Connection, rows: list[Due]) -> list[Due]:
+    """The rows, with the suppressions of addresses that apps spell otherwise than they are delivered to."""
+    odd = {
+        row.id: address.lower()
+        for row in rows
+        if (address := deliverable(row.email)) is not None and address != row.email
+    }
+    if not odd:
+        return rows
+    found = suppressions.reasons(connection, sorted(set(odd.values())))
+    return [row._replace(suppressed=row.suppressed or found.get(odd.get(row.id, ""))) for row in rows]
 
 
 class _Sends:

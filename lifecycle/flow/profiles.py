@@ -18,6 +18,8 @@ from lifecycle.store.consents import Stated
 from lifecycle.store.suppressions import Reason, Suppressed
 from lifecycle.wire import Fact, Track
 
+from .mailer import deliverable
+
 GRANTED, WITHDRAWN = "subscription.granted", "subscription.withdrawn"
 BOUNCED, COMPLAINED = "email.bounced", "email.complained"
 ERASED = "customer.erased"
@@ -135,7 +137,7 @@ def _suppress(connection: Connection, tracks: Sequence[Track], faults: Faults) -
         if isinstance(address, str) and len(address) <= MAX_ADDRESS:
             reply = _text(track.properties.get("reply"))
             reason: Reason = "complaint" if track.event == COMPLAINED else "hard_bounce"
-            suppressed.append(Suppressed(address, reason, track.timestamp, reply))
+            suppressed.append(Suppressed(deliverable(address) or address, reason, track.timestamp, reply))
         else:
             faults[track.message_id].append(
                 "it names no address that mail can go to, nor is one known; the event was taken, nothing suppressed"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -24,6 +24,7 @@ _ADD = Statement(
     """,
     rows={"address": "text", "reason": "text", "at": "timestamptz", "reply": "text"},
 )
+_REASONS = Statement("SELECT address, reason FROM suppression WHERE address IN {keys}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,3 +48,8 @@ def add(connection: Connection, suppressed: Iterable[Suppressed]) -> None:
     ]
     if rows:
         _ADD.run(connection, rows=rows)
+
+
+def reasons(connection: Connection, addresses: Collection[str]) -> dict[str, str]:
+    """Why those of these addresses, in lower case, that are suppressed must not be written to."""
+    return {row.address: row.reason for row in _REASONS.run(connection, keys=list(addresses))}

@@ -357,6 +357,27 @@ def test_a_mailbox_that_does_not_exist_is_never_written_to_again(
     assert [row["state"] for row in stage.messages()] == ["failed", "skipped" if suppressed else "sent"]
 
 
+@pytest.mark.parametrize("spelt", ["ann@bücher.example", " Ann@Shop.Example ", "ANN@xn--bcher-kva.example"])
+@pytest.mark.parametrize("said_by", ["server", "provider"])
+def test_a_mailbox_that_does_not_exist_is_suppressed_however_apps_spell_it(
+    database: Database, spelt: str, said_by: str
+) -> None:
+    stage = stage_of(database)
+    stage.identify("ann", email=spelt)
+    if said_by == "server":
+        stage.outbox.answer = lambda letter: Refused(550, "5.1.1", "550 5.1.1 no such user")
+    stage.order("ann", "A1")
+    stage.run()
+    if said_by == "provider":
+        stage.track("ann", "email.bounced", hard=True, address=stage.outbox.letters[0].recipient)
+    stage.identify("twin", email=spelt.strip().upper())
+    stage.order("ann", "A2")
+    stage.order("twin", "A3")
+    stage.run()
+    assert len(stage.outbox.letters) == 1
+    assert [row["reason"] for row in stage.messages()[1:]] == ["suppressed", "suppressed"]
+
+
 def test_a_refusal_for_good_outweighs_a_complaint(database: Database) -> None:
     """A complaint lets transactional mail pass; a mailbox that does not exist does not."""
     stage = stage_of(database, journey(Send("receipt"), kind="transactional"))
