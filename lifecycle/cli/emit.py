@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
-import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from . import opened
 from .lazy import did_you_mean
+from .lines import lines_of
 from .listing import progress
 
 if TYPE_CHECKING:
@@ -93,7 +91,7 @@ def _emit_file(settings: Settings, file: str) -> int:
 
     emitted = refused = 0
     name = "standard input" if file == "-" else file
-    with _client(settings) as client, client.batch() as batch, _lines(file) as lines, progress("emitting") as advance:
+    with _client(settings) as client, client.batch() as batch, lines_of(file) as lines, progress("emitting") as advance:
         for number, line in enumerate(lines, 1):
             raw = line.strip()
             if not raw:
@@ -125,24 +123,6 @@ def _put(batch: Batch, fact: Any) -> None:
         )
     else:
         batch.identify(fact.customer_id, fact.traits, timestamp=fact.timestamp, message_id=fact.message_id)
-
-
-@contextmanager
-def _lines(file: str) -> Iterator[Iterable[bytes]]:
-    if file == "-":
-        yield sys.stdin.buffer
-        return
-    with Path(file).open("rb") as plain:
-        zipped = plain.read(2) == b"\x1f\x8b"
-        plain.seek(0)
-        if not zipped:
-            yield plain
-            return
-        with gzip.open(plain) as lines:
-            try:
-                yield lines
-            except (EOFError, gzip.BadGzipFile) as error:
-                raise click.ClickException(f"{file} is cut short or damaged: {error}") from error
 
 
 @contextmanager

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, cast
+from typing import TYPE_CHECKING
 
 import click
 
@@ -17,12 +15,12 @@ from lifecycle import clock
 from lifecycle.settings import Settings
 
 from . import opened
+from .lines import lines_of
 
 if TYPE_CHECKING:
     from lifecycle.flow.replay import Line, Progress, Replayed
     from lifecycle.store.database import Database
 
-_GZIP = b"\x1f\x8b"
 _KEEP_EVERY = 2.0  # seconds
 _SHOW_EVERY = 0.25
 
@@ -72,7 +70,7 @@ def replay(file: Path, until: datetime | None, url: str | None, outbox: Path | N
     settings = own_settings(opened.settings(), url)
     engine = Engine(settings)
     _ = engine.project  # a mistake in it is told before anything is made
-    with _opened(file) as lines:
+    with lines_of(file) as lines:
         history = read_lines(lines, file.name, clock.now())
     with working_on(settings) as db:
         engine.__dict__["db"] = db
@@ -128,21 +126,6 @@ def working_on(settings: Settings) -> Iterator[Database]:
         raise
     finally:
         db.close()
-
-
-@contextmanager
-def _opened(file: Path) -> Iterator[BinaryIO]:
-    if str(file) == "-":
-        yield sys.stdin.buffer
-        return
-    with file.open("rb") as plain:
-        packed = plain.read(2) == _GZIP
-        plain.seek(0)
-        if not packed:
-            yield plain
-            return
-        with gzip.open(plain) as lines:
-            yield cast(BinaryIO, lines)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import signal
 from collections.abc import Iterator
@@ -158,4 +159,19 @@ def test_a_home_that_is_read_only_is_one_line(shop: Shop) -> None:
     result = shop.run("db", "upgrade", exit_code=1)
 
     assert result.stderr.startswith("error: /proc/lifecycle: ")
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("damage", ["cut short", "altered"])
+@pytest.mark.parametrize("command", ["emit --file", "replay"])
+def test_a_damaged_archive_is_one_line(shop: Shop, redis_url: str, command: str, damage: str) -> None:
+    shop.environment["REDIS_URL"] = redis_url
+    lines = b"".join(b'{"type": "track", "userId": "%d", "event": "x"}\n' % n for n in range(1000))
+    packed = gzip.compress(lines)
+    whole = packed[:1000] + (b"" if damage == "cut short" else b"\xff" * 100 + packed[1100:])
+    (shop.folder / "events.jsonl.gz").write_bytes(whole)
+
+    result = shop.run(*command.split(), "events.jsonl.gz", exit_code=1)
+
+    assert result.stderr.startswith("error: events.jsonl.gz is cut short or damaged: ")
     assert result.stderr.count("\n") == 1
