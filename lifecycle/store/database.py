@@ -34,6 +34,7 @@ class Database:
             self.url,
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
+            hide_parameters=True,  # a customer's data belong in no log
             pool_pre_ping=not self.is_sqlite,
             connect_args={"timeout": 30} if self.is_sqlite else {"connect_timeout": 10},
         )

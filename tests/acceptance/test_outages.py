@@ -20,7 +20,7 @@ import pytest
 from psycopg import sql
 from redis import Redis
 from sqlalchemy import event, text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
 from lifecycle import Journey, Send, clock, on
 from lifecycle.client import STREAM
@@ -274,6 +274,14 @@ def test_a_mistake_of_ours_is_no_outage() -> None:
 
     with pytest.raises(ProgrammingError):
         patiently(work, Patience())
+
+
+def test_what_a_database_refuses_is_told_without_a_customers_data(database: Database) -> None:
+    with pytest.raises(DBAPIError) as raised, database.transaction() as connection:
+        connection.execute(text("SELECT nothing FROM nowhere WHERE email = :email"), {"email": "siti"})
+
+    assert "nowhere" in str(raised.value)
+    assert "siti" not in str(raised.value)
 
 
 class Patience(Stopping):
