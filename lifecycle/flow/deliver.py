@@ -254,7 +254,9 @@ def _judged(
         case Defer(until, reason):
             return write | {"state": "pending", "reason": reason, "due_at": until, "wake_at": until}
         case Skip(reason):
-            return write | {"state": "skipped", "reason": reason, "wake_at": claimed.until}
+            once = (row.reason or "").startswith(_SENT_AGAIN)  # it may have arrived at the first try
+            outcome = ("uncertain", f"{_SENT_AGAIN}, then {reason}") if once else ("skipped", reason)
+            return write | {"state": outcome[0], "reason": outcome[1], "wake_at": claimed.until}
         case _:
             assert_never(verdict)
 

@@ -13,7 +13,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from lifecycle.core import profile
-from lifecycle.store import consents, customers, events, suppressions
+from lifecycle.store import consents, customers, events, messages, suppressions
 from lifecycle.store.consents import Stated
 from lifecycle.store.suppressions import Reason, Suppressed
 from lifecycle.wire import Fact, Track
@@ -46,6 +46,7 @@ def fold(connection: Connection, new: Sequence[Fact], late: Collection[str]) -> 
     erased = earliest(track for track in tracks if track.event == ERASED)
     if erased:
         customers.erase(connection, erased)
+        messages.FORGET.run(connection, keys=sorted(erased))
     anew = _fold_traits(connection, new, {fact.customer_id for fact in new} & (set(late) | erased.keys()), faults)
     stated = [one for track in tracks if track.event in (GRANTED, WITHDRAWN) and (one := _stated(track, faults))]
     if stated:

@@ -13,7 +13,7 @@ _SETTLE = Statement(
     """
     UPDATE message
     SET state = :state, reason = 'settled by hand',
-        sent_at = CASE WHEN :state = 'sent' THEN counted_at END,
+        sent_at = CASE WHEN :state = 'sent' THEN COALESCE(counted_at, created_at) END,
         counted_at = CASE WHEN :state = 'sent' THEN counted_at END,
         due_at = CASE WHEN :state = 'pending' THEN :now END,
         wake_at = CASE WHEN :state = 'pending' THEN :now ELSE wake_at END
@@ -26,8 +26,8 @@ _SETTLE = Statement(
 def settle(db: Database, ids: Sequence[int], state: str, now: datetime) -> list[int]:
     """Gives the uncertain ones among `ids` the state sent, skipped or pending; returns their ids, ascending.
 
-    `sent` is dated when it was claimed for sending, the latest moment that is known; `pending` goes through the
-    policy again, and out under the same Message-ID.
+    `sent` is dated when it was claimed for sending or, as nobody counts transactional mail, when it was planned;
+    `pending` goes through the policy again, and out under the same Message-ID.
     """
     with db.transaction() as connection:
         messages.LOCK_CUSTOMERS.run(connection, ids=list(ids))

@@ -254,13 +254,13 @@ FINISH = Statement(
     returns={"enrollment_id": Id, "step": Text()},
 )
 
-WAKE_PENDING = Statement(
+FORGET = Statement(
     """
-    UPDATE message SET due_at = :now, wake_at = :now
-    WHERE enrollment_id IN {ids} AND state = 'pending'
+    UPDATE message SET email = NULL, subject = NULL
+    WHERE enrollment_id IN (SELECT id FROM enrollment WHERE customer_id IN {keys}) AND email IS NOT NULL
     """
 )
-"""Has the pending message of an ended journey looked at now, so that its reason is known at once."""
+"""Drops from the messages of customers who asked to be forgotten what says who they were."""
 
 
 @lru_cache(maxsize=64)

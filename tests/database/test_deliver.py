@@ -541,6 +541,31 @@ def test_transactional_mail_of_a_dead_worker_is_sent_again_once(database: Databa
     assert stage.sent() == []
 
 
+def test_transactional_mail_that_may_have_arrived_is_listed_although_its_journey_ended(database: Database) -> None:
+    stage = stage_of(database, journey(Send("receipt"), kind="transactional", goal=Reviewed))
+    stage.outbox.answer = lambda letter: Unknown("lost after the dot")
+    stage.order("ann")
+    stage.run()
+    stage.now += timedelta(minutes=1)
+    stage.track("ann", Reviewed, order_id="A1")
+    stage.run()
+    assert stage.states() == {"receipt": "uncertain: sent_again, then goal_reached"}
+    settle(database, [stage.only_message()["id"]], "sent", stage.now)
+    message = stage.only_message()
+    assert (message["state"], message["sent_at"]) == ("sent", NOON)
+
+
+def test_who_asks_to_be_forgotten_is_forgotten_in_what_was_sent_to_them(database: Database) -> None:
+    stage = stage_of(database, journey(Send("one"), Wait("a while", days(1)), Send("two")))
+    stage.order("ann")
+    stage.run()
+    assert stage.only_message()["email"] == "ann@example.com"
+    stage.track("ann", "customer.erased")
+    stage.run(2 * DAY)
+    assert stage.states() == {"one": "sent", "two": "skipped: erased"}
+    assert [(row["email"], row["subject"]) for row in stage.messages()] == [(None, None)] * 2
+
+
 def test_an_error_in_the_middle_hands_back_only_what_was_not_begun(database: Database) -> None:
     stage = stage_of(database)
     ids = crowd(stage, 6)
