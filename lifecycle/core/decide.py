@@ -73,10 +73,9 @@ Next: TypeAlias = str | None
 
 def decide(journey: Journey, standing: Standing, facts: Facts, now: datetime) -> Decision:
     """What happens to a customer who stands there, now that the wait there is over."""
-    if standing.awaiting == START and reached_before(journey, facts, standing.entered_at, now):
-        return Decision(Ended("goal_reached", "goal_reached"))
-    if journey.exit_when is not None and matches(journey.exit_when, facts, now):
-        return Decision(Ended("exited", "exit_when"))
+    ended = _over_already(journey, standing, facts, now)
+    if ended is not None:
+        return Decision(ended)
     place = journey.place(standing.step)
     if place is None:
         return Decision(Held())
@@ -107,6 +106,14 @@ def decide(journey: Journey, standing: Standing, facts: Facts, now: datetime) ->
             case _:
                 assert_never(place.step)
     return Decision(Ended("completed"), None, traits)
+
+
+def _over_already(journey: Journey, standing: Standing, facts: Facts, now: datetime) -> Ended | None:
+    if standing.awaiting == START and reached_before(journey, facts, standing.entered_at, now):
+        return Ended("goal_reached", "goal_reached")
+    if journey.exit_when is not None and matches(journey.exit_when, facts, now):
+        return Ended("exited", "exit_when")
+    return None
 
 
 def _way_on(place: Place, standing: Standing) -> Next:
