@@ -28,7 +28,7 @@ PLAN = Statement(
            'pending', created_at, created_at, wake_at, expires_at, capped_until, message_id, 0
     FROM {rows}
     WHERE true
-    ON CONFLICT (enrollment_id, step) DO NOTHING
+    ON CONFLICT (enrollment_id, step) DO UPDATE SET wake_at = excluded.wake_at WHERE message.wake_at IS NULL
     RETURNING id
     """,
     rows={
@@ -49,6 +49,7 @@ PLAN = Statement(
         "message_id": "text",
     },
 )
+"""A step that was edited to stand behind people who passed it has its message already: it tells them once more."""
 
 CLAIM_DUE = Statement(
     """

@@ -626,6 +626,18 @@ def test_a_message_that_an_operator_sends_after_all_moves_nobody_who_went_on_wit
     assert stage.states() == {"one": "sent", "two": "sent", "three": "sent"}
 
 
+def test_a_step_that_moved_behind_somebody_who_passed_it_is_not_sent_again_and_holds_nobody(database: Database) -> None:
+    stage = stage_of(database, journey(Send("one"), Wait("a while", days(1)), Send("two")))
+    stage.order("ann")
+    stage.run()
+    edited = journey(Wait("a while", days(1)), Send("one"), Send("two"))
+    stage.project = project_of(edited)
+    stage.run(3 * DAY)
+    assert stage.states() == {"one": "sent", "two": "sent"}
+    assert len(stage.outbox.letters) == 2
+    assert stage.only_enrollment()["state"] == "completed"
+
+
 def test_the_journey_is_told_although_the_worker_died_after_recording(database: Database) -> None:
     stage = stage_of(database, journey(Send("one"), Wait("a while", minutes(1)), Send("two")))
     stage.order("ann")
