@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -266,19 +266,24 @@ class Promises(RuleBasedStateMachine):
         assert receipts == entered
 
 
-def _play(examples: int, steps: int) -> None:
+def _play(examples: int, steps: int, *phases: Phase) -> None:
     run_state_machine_as_test(
         Promises,
         settings=settings(
-            max_examples=examples, stateful_step_count=steps, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+            phases=(Phase.explicit, Phase.reuse, Phase.generate, *phases),
         ),
     )
 
 
 def test_whatever_happens_every_promise_is_kept() -> None:
-    _play(examples=25, steps=40)
+    """Says what it found as it found it: making it shorter takes minutes, which the long run below has."""
+    _play(25, 40)
 
 
 @pytest.mark.long
 def test_whatever_happens_for_long_every_promise_is_kept() -> None:
-    _play(examples=600, steps=80)
+    _play(600, 80, Phase.shrink)
