@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
 from typing import Literal, TypeAlias, assert_never
 
 from lifecycle.journey.conditions import AttributeRef, PropertyRef, Value
@@ -17,6 +17,9 @@ from .assign import arm_of
 from .calendar import at_wall, next_wall_time, on_day, plus
 from .evaluate import matches
 from .facts import Facts
+
+# The first and last days of the calendar, which apps send for "never", cannot be told in every zone.
+_FIRST_DAY, _LAST_DAY = date.min + timedelta(days=2), date.max - timedelta(days=2)
 
 START = "start"
 MESSAGE = "message"
@@ -160,7 +163,9 @@ def _until_date(value: object, at: time, facts: Facts, now: datetime) -> datetim
             value = date.fromisoformat(value)
         except ValueError:
             return now
-    return max(now, on_day(value, at, facts.zone)) if isinstance(value, date) else now
+    if not isinstance(value, date):
+        return now
+    return max(now, on_day(min(max(value, _FIRST_DAY), _LAST_DAY), at, facts.zone))
 
 
 def reached_before(journey: Journey, facts: Facts, entered_at: datetime, now: datetime) -> bool:

@@ -26,6 +26,7 @@ from lifecycle.store import enrollments, messages
 from lifecycle.store.database import Database
 from lifecycle.store.facts import load_facts
 
+from .poison import without_poison
 from .traits import TraitsSet, set_traits
 
 
@@ -34,10 +35,14 @@ def advance(db: Database, project: Project, ids: Sequence[int], now: datetime, l
 
     Ids that are not due (any more) are passed over, so that doubled hints do no harm.
     """
-    with db.transaction() as connection:
-        enrollments.LOCK_CUSTOMERS.run(connection, ids=ids)
-        rows = enrollments.DUE.run(connection, ids=ids, now=now).all()
-        return move(connection, project, rows, now, lease)
+
+    def work(some: Sequence[int]) -> list[int]:
+        with db.transaction() as connection:
+            enrollments.LOCK_CUSTOMERS.run(connection, ids=some)
+            rows = enrollments.DUE.run(connection, ids=some, now=now).all()
+            return move(connection, project, rows, now, lease)
+
+    return without_poison("enrollment", work, ids)
 
 
 def move(

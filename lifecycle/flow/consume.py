@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import DBAPIError
 
 from lifecycle.core import listen
 from lifecycle.core.calendar import zone_named
@@ -31,6 +31,7 @@ from lifecycle.store.dead_letters import Letter
 from lifecycle.store.facts import load_facts
 from lifecycle.wire import Fact, Refusal, Track, parse
 
+from .poison import is_poisonous
 from .profiles import earliest, fold
 
 log = logging.getLogger(__name__)
@@ -106,7 +107,7 @@ def _divide(
         with db.transaction() as connection:
             return _Batch(connection, project, readings, now, lease, max_lateness).take()
     except Exception as error:
-        if not _poisonous(error):
+        if not is_poisonous(error):
             raise
         for reading in readings:
             reading.faults.clear()
@@ -118,17 +119,6 @@ def _divide(
         readings[0].fact = Refusal(_reason(error))
         with db.transaction() as connection:
             return _Batch(connection, project, readings, now, lease, max_lateness).take()
-
-
-def _poisonous(error: Exception) -> bool:
-    """Whether it may be the data's fault, and not that of the database's state or its being away.
-
-    A fault of the code counts too: an event that nobody foresaw must not stop those behind it, and is kept.
-    """
-    if not isinstance(error, DBAPIError):
-        return not isinstance(error, SQLAlchemyError) or type(error) is StatementError
-    state = getattr(error.orig, "sqlstate", None) or ""
-    return isinstance(error, DataError | IntegrityError) or state.startswith("54")  # 54: too large for an index, …
 
 
 def _reason(error: Exception) -> str:

@@ -42,6 +42,7 @@ from lifecycle.store.suppressions import Suppressed
 
 from .advance import move, with_trigger
 from .mailer import Envelope, Mailer, deliverable
+from .poison import without_poison
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,8 @@ def deliver(
     claimed = claim(db, project, mailer, ids, now(), lease)
     if claimed.letters:
         _send(db, project, mailer, recorder, claimed, now, stopping)
-    planned = finish(db, project, ids, now(), lease)
+    moment = now()
+    planned = without_poison("message", lambda some: finish(db, project, some, moment, lease), ids)
     recorder.forget()
     return planned
 

@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
 
-from lifecycle import Branch, Exit, Journey, Send, Set, Wait, WaitFor, always, days, hours, minutes, on
+from lifecycle import (
+    Branch,
+    Event,
+    Exit,
+    Journey,
+    Property,
+    Send,
+    Set,
+    Wait,
+    WaitFor,
+    always,
+    days,
+    hours,
+    minutes,
+    on,
+)
+from lifecycle.core.decide import Decision, Standing, decide
+from lifecycle.core.facts import Facts
 from lifecycle.journey.steps import Step
 from lifecycle.store.database import Database
 from tests.stage import LEASE, NOON, Ordered, Reviewed, Stage, customer, project_of
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+class Booked(Event, name="trip.booked"):
+    day = Property[date]()
 
 
 def thanks(*steps: Step, **more: object) -> Journey:
@@ -53,6 +74,42 @@ def test_a_bad_timezone_means_that_of_the_policy(database: Database) -> None:
     stage.order("ann")
     stage.run()
     assert stage.only_enrollment()["due_at"] == datetime(2026, 3, 8, 13, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "at", "waits"),
+    [("America/New_York", "9999-12-31", time(20), True), ("Asia/Jakarta", "0001-01-01", time(0), False)],
+)
+def test_the_ends_of_the_calendar_are_days_in_every_zone(
+    database: Database, zone: str, day: str, at: time, waits: bool
+) -> None:
+    journey = Journey(
+        name="stay", topic="trips", enter=on(Booked), steps=[Wait("till", until=Booked.day, at=at), Send("welcome")]
+    )
+    stage = stage_of(database, journey, zone=zone)
+    stage.track("ann", Booked, day=day)
+    stage.run()
+    assert stage.sent() == ([] if waits else ["ann@example.com"])
+
+
+def test_what_nobody_foresaw_in_one_customers_data_stops_nobody_else(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def decide_but_for_three(journey: Journey, standing: Standing, facts: Facts, now: datetime) -> Decision:
+        if facts.customer_id == "c3" and standing.awaiting in poisoned:
+            raise LookupError("a fault of ours")
+        return decide(journey, standing, facts, now)
+
+    monkeypatch.setattr("lifecycle.flow.advance.decide", decide_but_for_three)
+    stage = stage_of(database, thanks(Send("one"), Send("two")))
+    everybody = [f"c{i}" for i in range(7)]
+    stage.take(*(stage.message("identify", one, traits={"email": f"{one}@example.com"}) for one in everybody))
+    order = {"event": "order.completed", "properties": {"order_id": "A1"}}
+    stage.take(*(stage.message("track", one, **order) for one in everybody))
+    for poisoned, letters in (({"start"}, 12), ({"message"}, 13), (set[str](), 14)):  # noqa: B007  read above
+        stage.run(2 * LEASE)
+        assert len(stage.outbox.letters) == letters
+    assert "a fault of ours" in caplog.text
 
 
 def test_doubled_hints_plan_one_message(database: Database) -> None:
