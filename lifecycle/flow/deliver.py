@@ -14,7 +14,7 @@ import logging
 import os
 import secrets
 import socket
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,12 +25,10 @@ from sqlalchemy import Connection
 
 from lifecycle.core.assign import held_out
 from lifecycle.core.calendar import zone_named
-from lifecycle.core.caps import Counted, counts_now, longest
 from lifecycle.core.evaluate import matches
 from lifecycle.core.judge import Candidate, Defer, Go, Recipient, Skip, judge
 from lifecycle.core.needs import needs_of
 from lifecycle.errors import RenderError, TemplateError
-from lifecycle.journey.policy import Policy
 from lifecycle.journey.project import Project
 from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown
 from lifecycle.store import enrollments, messages, suppressions
@@ -43,6 +41,7 @@ from lifecycle.store.suppressions import Suppressed
 from .advance import move, with_trigger
 from .mailer import Envelope, Mailer, deliverable
 from .poison import without_poison
+from .sends import Sends
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +60,8 @@ class Claimed:
     begin_by: datetime
     until: datetime
     letters: list[ToSend] = field(default_factory=list)
+    beside: list[int] = field(default_factory=list)
+    """Messages that nobody hinted, claimed because they are more important than some that were."""
 
 
 @dataclass(slots=True)
@@ -95,8 +96,8 @@ def deliver(
     claimed = claim(db, project, mailer, ids, now(), lease)
     if claimed.letters:
         _send(db, project, mailer, recorder, claimed, now, stopping)
-    moment = now()
-    planned = without_poison("message", lambda some: finish(db, project, some, moment, lease), ids)
+    moment, all_ids = now(), [*ids, *claimed.beside]
+    planned = without_poison("message", lambda some: finish(db, project, some, moment, lease), all_ids)
     recorder.forget()
     return planned
 
@@ -109,14 +110,30 @@ def claim(
         worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         claimed = Claimed(f"{worker}:{db.life(connection)}", now + lease / 2, now + lease)
         messages.LOCK_CUSTOMERS.run(connection, ids=ids)
-        rows = _with_suppressions(connection, messages.due(connection, ids, now))
+        rows = messages.due(connection, ids, now)
         if not rows:
             return claimed
+        claimed.beside += _more_important(connection, project, rows, ids, now)
+        if claimed.beside:
+            rows = messages.due(connection, [*ids, *claimed.beside], now)
+        rows = _with_suppressions(connection, rows)
         exited = _exit_now(connection, project, rows, now)
-        sends = _Sends(connection, project.policy, rows, now, lease)
+        sends = Sends(connection, project.policy, rows, now, lease)
         writes = [_judged(row, row.enrollment_id in exited, sends, project, mailer, claimed, now) for row in rows]
         messages.CLAIM.run(connection, rows=writes, claim=claimed.name, lanes=mailer.transport.lanes)
     return claimed
+
+
+def _more_important(
+    connection: Connection, project: Project, rows: Sequence[Due], ids: Sequence[int], now: datetime
+) -> list[int]:
+    """Due messages that are not among `ids`, of customers for whom one of lower priority would take their place."""
+    marketing = {name: each.priority for name, each in project.journeys.items() if each.kind == "marketing"}
+    highest = max(marketing.values(), default=0)
+    outranked = {row.customer_id for row in rows if marketing.get(row.journey, highest) < highest}
+    if not outranked or not project.policy.caps:
+        return []
+    return list(messages.BESIDE.run(connection, keys=sorted(outranked), ids=ids, now=now).scalars())
 
 
 def _with_suppressions(connection: Connection, rows: list[Due]) -> list[Due]:
@@ -130,45 +147,6 @@ def _with_suppressions(connection: Connection, rows: list[Due]) -> list[Due]:
         return rows
     found = suppressions.reasons(connection, sorted(set(odd.values())))
     return [row._replace(suppressed=row.suppressed or found.get(odd.get(row.id, ""))) for row in rows]
-
-
-class _Sends:
-    """What counts under the caps, by customer, kept up while the batch is judged.
-
-    A message counts from the moment at which the server took it, and that is up to a lease after it was claimed, the
-    moment by which the index finds it. So the first look goes a lease further back; the moments themselves are read
-    only for customers who may meet a cap in this batch: most never do.
-    """
-
-    def __init__(
-        self, connection: Connection, policy: Policy, rows: Sequence[Due], now: datetime, lease: timedelta
-    ) -> None:
-        marketing = Counter(row.customer_id for row in rows if row.kind == "marketing")
-        self._caps = policy.caps
-        self._none = [0] * len(policy.caps)
-        self.counts = messages.count_sends(connection, policy.caps, sorted(marketing), now - lease)
-        self.history: dict[str, list[Counted]] = {}
-        near = sorted(customer for customer, more in marketing.items() if self._near(customer, more))
-        if near:
-            for row in messages.HISTORY.run(connection, keys=near, since=now - lease - longest(policy.caps)).all():
-                latest = now if row.state == "sending" else row.counted_at + lease
-                self.history.setdefault(row.customer_id, []).append(Counted(row.sent_at or latest, row.topic))
-        for customer, history in self.history.items():
-            self.counts[customer] = counts_now(policy.caps, history, now)
-
-    def _near(self, customer: str, more: int) -> bool:
-        counts = self.counts.get(customer, self._none)
-        return any(count + more > cap.limit for cap, count in zip(self._caps, counts, strict=True))
-
-    def of(self, customer: str) -> tuple[list[int], list[Counted]]:
-        """The counts under each cap and the moments."""
-        return self.counts.get(customer, self._none), self.history.get(customer, [])
-
-    def add(self, customer: str, topic: str, now: datetime) -> None:
-        """Counts one more, reserved in this batch."""
-        before = self.counts.get(customer, self._none)
-        self.counts[customer] = [count + cap.counts(topic) for cap, count in zip(self._caps, before, strict=True)]
-        self.history.setdefault(customer, []).append(Counted(now, topic))
 
 
 def _exit_now(connection: Connection, project: Project, rows: Sequence[Due], now: datetime) -> set[int]:
@@ -205,7 +183,7 @@ def _exit_now(connection: Connection, project: Project, rows: Sequence[Due], now
 def _judged(
     row: Due,
     exited: bool,
-    sends: _Sends,
+    sends: Sends,
     project: Project,
     mailer: Mailer,
     claimed: Claimed,

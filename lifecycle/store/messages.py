@@ -178,6 +178,15 @@ def due(connection: Connection, ids: Sequence[int], now: datetime) -> list[Due]:
     return [Due._make(row) for row in _DUE.run(connection, ids=ids, now=now).all()]
 
 
+BESIDE = Statement(
+    """
+    SELECT m.id FROM enrollment e JOIN message m ON m.enrollment_id = e.id AND m.step = e.step
+    WHERE e.customer_id IN {keys} AND e.awaiting = 'message' AND m.kind = 'marketing'
+      AND m.state = 'pending' AND m.due_at <= :now AND m.id NOT IN {ids}
+    """
+)
+"""What else is due to these customers, who are locked."""
+
 CLAIM = Statement(
     """
     UPDATE message

@@ -250,6 +250,21 @@ def test_within_one_customer_the_higher_priority_goes_first(database: Database) 
     assert stage.states() == {"high": "sent", "low": "skipped: capped:1 per 1 day"}
 
 
+def test_the_higher_priority_goes_first_also_when_it_was_hinted_later(database: Database) -> None:
+    """As at the end of quiet hours, when more falls due than one hint carries."""
+    low = journey(Send("low"), name="low", key=None, priority=10)
+    high = journey(Send("high"), name="high", key=None, priority=90)
+    stage = stage_of(database, low, high, caps=[Cap(1, per=days(1))])
+    stage.order("ann")
+    planned(stage)
+    ids = {row["step"]: row["id"] for row in stage.messages()}
+    stage.deliver([ids["low"]])
+    assert stage.states() == {"high": "sent", "low": "pending: capped:1 per 1 day"}
+    assert {row["journey"]: row["state"] for row in stage.enrollments()} == {"high": "completed", "low": "active"}
+    stage.deliver([ids["high"]])
+    assert len(stage.outbox.letters) == 1
+
+
 def test_caps_count_across_batches_in_one_batch_and_what_is_uncertain(database: Database) -> None:
     stage = stage_of(database, journey(Send("thanks", on_capped="skip")), caps=[Cap(2, per=days(1))])
     stage.outbox.answer = lambda letter: Unknown("lost after the final dot")
