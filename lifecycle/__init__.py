@@ -1,11 +1,30 @@
-"""The words of a journey file, nothing else."""
+"""The words of a journey file, nothing else.
 
-from .journey.durations import Duration, days, hours, minutes, weeks
-from .journey.entries import each_year, manually, on, on_date, when
-from .journey.journey import Journey, always
-from .journey.policy import Cap, Policy, QuietHours, Sender
-from .journey.steps import Arm, Branch, Exit, Send, Set, Split, Wait, WaitFor
-from .journey.vocabulary import Attribute, Event, Flag, Property
+Each is loaded when it is first asked for, so that an app that only imports `lifecycle.client` pays for none of them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .journey.durations import Duration, days, hours, minutes, weeks
+    from .journey.entries import each_year, manually, on, on_date, when
+    from .journey.journey import Journey, always
+    from .journey.policy import Cap, Policy, QuietHours, Sender
+    from .journey.steps import Arm, Branch, Exit, Send, Set, Split, Wait, WaitFor
+    from .journey.vocabulary import Attribute, Event, Flag, Property
+
+_HOMES = {
+    "durations": ("Duration", "days", "hours", "minutes", "weeks"),
+    "entries": ("each_year", "manually", "on", "on_date", "when"),
+    "journey": ("Journey", "always"),
+    "policy": ("Cap", "Policy", "QuietHours", "Sender"),
+    "steps": ("Arm", "Branch", "Exit", "Send", "Set", "Split", "Wait", "WaitFor"),
+    "vocabulary": ("Attribute", "Event", "Flag", "Property"),
+}
+_MODULE = {word: f"lifecycle.journey.{module}" for module, words in _HOMES.items() for word in words}
 
 __all__ = [
     "Arm",
@@ -37,3 +56,15 @@ __all__ = [
     "weeks",
     "when",
 ]
+
+
+def __getattr__(word: str) -> object:
+    if word not in _MODULE:
+        raise AttributeError(f"module 'lifecycle' has no attribute {word!r}")
+    found: object = getattr(import_module(_MODULE[word]), word)
+    globals()[word] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
