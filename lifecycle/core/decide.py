@@ -11,7 +11,7 @@ from typing import Literal, TypeAlias, assert_never
 
 from lifecycle.journey.conditions import AttributeRef, PropertyRef, Value
 from lifecycle.journey.journey import Journey, Place
-from lifecycle.journey.steps import Branch, Exit, Send, Set, Split, Wait, WaitFor
+from lifecycle.journey.steps import Branch, Exit, Send, Set, Split, Wait, WaitFor, walk_steps
 
 from .assign import arm_of
 from .calendar import at_wall, next_wall_time, on_day, plus
@@ -95,7 +95,7 @@ def decide(journey: Journey, standing: Standing, facts: Facts, now: datetime) ->
                     return Decision(Parked(step, due, None), None, traits)
                 step = place.next
             case WaitFor(event=event, up_to=up_to):
-                if not already_came(place.step, facts, standing.entered_at, now):
+                if not already_came(journey, place.step, facts, standing.entered_at, now):
                     return Decision(Parked(step, plus(now, up_to, facts.zone), event), None, traits)
                 step = place.ways["then"]
             case Branch() | Split():
@@ -182,11 +182,15 @@ def reached_before(journey: Journey, facts: Facts, entered_at: datetime, now: da
     )
 
 
-def already_came(step: WaitFor, facts: Facts, entered_at: datetime, now: datetime) -> bool:
+def already_came(journey: Journey, step: WaitFor, facts: Facts, entered_at: datetime, now: datetime) -> bool:
     """Whether the awaited event came since the journey began: somebody who was quicker is not made to wait.
 
-    The trigger itself is not awaited, though under a virtual clock it bears the very moment of entering.
+    The trigger itself is not awaited, though it bears the very moment of entering. Nor does a second WaitFor on one
+    event look back: what it would see may be what ended the first.
     """
+    first = next(each for each in walk_steps(journey.steps) if isinstance(each, WaitFor) and each.event == step.event)
+    if first.name != step.name:
+        return False
     return any(
         entered_at <= occurrence.at <= now
         and not (

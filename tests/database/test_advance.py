@@ -392,3 +392,21 @@ def test_what_came_before_the_trigger_is_no_goal(database: Database) -> None:
     )
     stage.run()
     assert stage.sent() == ["ann@example.com"]
+
+
+def test_a_second_wait_for_the_same_event_is_not_met_by_what_ended_the_first(database: Database) -> None:
+    stage = stage_of(
+        database,
+        thanks(
+            WaitFor("first review", Reviewed, up_to=days(5)),
+            WaitFor("second review", Reviewed, up_to=days(5), then=[Send("twice")], otherwise=[Send("once")]),
+        ),
+    )
+    stage.order("ann")
+    stage.run(DAY)
+    stage.track("ann", Reviewed, order_id="A1")
+    stage.run(DAY)
+    assert stage.only_enrollment()["step"] == "second review"
+    stage.track("ann", Reviewed, order_id="A2")
+    stage.run()
+    assert stage.only_message()["template"] == "twice"
