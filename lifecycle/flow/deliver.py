@@ -38,7 +38,7 @@ from lifecycle.store.messages import Due
 from lifecycle.store.recorder import Recorder
 from lifecycle.store.suppressions import Suppressed
 
-from .advance import move, with_trigger
+from .advance import CLOCKS_DIFFER, move, with_trigger
 from .mailer import Envelope, Mailer, deliverable
 from .poison import without_poison
 from .sends import Sends
@@ -110,12 +110,12 @@ def claim(
         worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         claimed = Claimed(f"{worker}:{db.life(connection)}", now + lease / 2, now + lease)
         messages.LOCK_CUSTOMERS.run(connection, ids=ids)
-        rows = messages.due(connection, ids, now)
+        rows = messages.due(connection, ids, now + CLOCKS_DIFFER)
         if not rows:
             return claimed
         claimed.beside += _more_important(connection, project, rows, ids, now)
         if claimed.beside:
-            rows = messages.due(connection, [*ids, *claimed.beside], now)
+            rows = messages.due(connection, [*ids, *claimed.beside], now + CLOCKS_DIFFER)
         rows = _with_suppressions(connection, rows)
         exited = _exit_now(connection, project, rows, now)
         sends = Sends(connection, project.policy, rows, now, lease)

@@ -121,3 +121,12 @@ def test_a_long_downtime_is_made_up_for_without_sending_what_is_stale(database: 
     assert stage.states() == {"one": "sent"}  # planned only now, so it is not stale: what follows keeps its distance
     stage.run(timedelta(days=2))
     assert stage.states() == {"one": "sent", "two": "sent"}
+
+
+def test_a_hint_from_a_machine_whose_clock_is_a_little_ahead_is_not_lost(database: Database) -> None:
+    stage = Stage(database, project_of(Journey(name="j", topic="orders", enter=on(Ordered), steps=[Send("x")])))
+    stage.identify("ann", email="ann@example.com")
+    stage.order("ann")
+    stage.now -= timedelta(milliseconds=300)
+    stage.run()
+    assert stage.sent() == ["ann@example.com"]
