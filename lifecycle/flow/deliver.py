@@ -133,7 +133,7 @@ def _more_important(
     outranked = {row.customer_id for row in rows if marketing.get(row.journey, highest) < highest}
     if not outranked or not project.policy.caps:
         return []
-    return list(messages.BESIDE.run(connection, keys=sorted(outranked), ids=ids, now=now).scalars())
+    return messages.beside(connection, sorted(outranked), ids, now)
 
 
 def _with_suppressions(connection: Connection, rows: list[Due]) -> list[Due]:

@@ -178,14 +178,24 @@ def due(connection: Connection, ids: Sequence[int], now: datetime) -> list[Due]:
     return [Due._make(row) for row in _DUE.run(connection, ids=ids, now=now).all()]
 
 
-BESIDE = Statement(
+# Materialized, because PostgreSQL, while its statistics lag behind, would begin with all that is due to anybody.
+_BESIDE = Statement(
     """
-    SELECT m.id FROM enrollment e JOIN message m ON m.enrollment_id = e.id AND m.step = e.step
-    WHERE e.customer_id IN {keys} AND e.awaiting = 'message' AND m.kind = 'marketing'
-      AND m.state = 'pending' AND m.due_at <= :now AND m.id NOT IN {ids}
+    WITH theirs AS MATERIALIZED (
+        SELECT m.id, m.kind, m.state, m.due_at, e.awaiting
+        FROM enrollment e JOIN message m ON m.enrollment_id = e.id AND m.step = e.step
+        WHERE e.customer_id IN {keys}
+    )
+    SELECT id FROM theirs
+    WHERE awaiting = 'message' AND kind = 'marketing' AND state = 'pending' AND due_at <= :now AND id NOT IN {ids}
     """
 )
-"""What else is due to these customers, who are locked."""
+
+
+def beside(connection: Connection, customers: Sequence[str], ids: Sequence[int], now: datetime) -> list[int]:
+    """The marketing messages that are due to these customers, who are locked, and not among `ids`."""
+    return list(_BESIDE.run(connection, keys=customers, ids=ids, now=now).scalars())
+
 
 CLAIM = Statement(
     """
