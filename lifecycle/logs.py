@@ -26,7 +26,7 @@ _MASKS = (
     (re.compile(r"(?i)(?<=token=)[^\s&#\"'<>]+"), "[token]"),
 )
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_QUIET = {
+QUIET = {
     "CSSUTILS": logging.CRITICAL,
     "alembic": logging.WARNING,
     "dramatiq": logging.WARNING,
@@ -78,7 +78,7 @@ def configure(*, as_json: bool, level: str = "info", stream: IO[str] | None = No
         root.removeHandler(former)
     root.addHandler(handler)
     root.setLevel(level.upper())
-    for name, least in _QUIET.items():
+    for name, least in QUIET.items():
         logging.getLogger(name).setLevel(max(least, root.level))
 
 

@@ -6,6 +6,7 @@ called lifecycle_test_… are made and dropped; of that Redis the databases 8 to
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ from hypothesis import HealthCheck, settings
 from redis import Redis
 from sqlmodel import SQLModel
 
-from lifecycle import clock, embedded
+from lifecycle import clock, embedded, logs
 from lifecycle.store import tables as _tables  # noqa: F401 - defines the tables
 from lifecycle.store.database import Database
 from tests import servers
@@ -39,6 +40,18 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
             monkeypatch.delenv(name)
     yield
     clock.use(clock.Real())
+
+
+@pytest.fixture(autouse=True)
+def _logs_as_before() -> Iterator[None]:
+    """Commands set the logs up for their process; here they share it with pytest and with the next test."""
+    root = logging.getLogger()
+    handlers = list(root.handlers)
+    levels = {logger: logger.level for logger in (root, *map(logging.getLogger, logs.QUIET))}
+    yield
+    root.handlers[:] = handlers
+    for logger, level in levels.items():
+        logger.setLevel(level)
 
 
 @pytest.fixture(scope="session")

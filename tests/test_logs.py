@@ -4,7 +4,6 @@ import io
 import json
 import logging
 import time
-from collections.abc import Iterator
 
 import pytest
 from hypothesis import given
@@ -13,15 +12,6 @@ from hypothesis import strategies as st
 from lifecycle import logs
 
 log = logging.getLogger("lifecycle.test")
-
-
-@pytest.fixture(autouse=True)
-def _put_logging_back() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def test_a_line_of_json_has_the_time_the_level_and_what_was_given() -> None:
@@ -96,7 +86,7 @@ def test_an_address_is_masked_wherever_it_stands(before: str, local: str, domain
 
 
 def test_masking_takes_no_longer_than_the_line_is_long() -> None:
-    started = time.perf_counter()
+    started = time.thread_time()
     for piece in ("a", '"', "@", "a@", '"@', "://:", "/u/", "%40"):
         logs.masked(piece * 20_000 + "@")
-    assert time.perf_counter() - started < 5
+    assert time.thread_time() - started < 5

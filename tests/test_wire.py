@@ -282,10 +282,10 @@ def test_reading_a_usual_event_is_cheap() -> None:
 
 
 def _seconds_for_a_hundred(raw: bytes) -> float:
-    started = time.perf_counter()
+    started = time.thread_time()
     for _ in range(100):
         parse(raw, NOW)
-    return time.perf_counter() - started
+    return time.thread_time() - started
 
 
 def _all_values(value: Any) -> list[Any]:

@@ -61,7 +61,7 @@ def running_in(folder: Path) -> list[psutil.Process]:
 
 
 def nobody_runs_in(folder: Path) -> bool:
-    deadline = time.monotonic() + 10.0
+    deadline = time.monotonic() + _PATIENCE
     while running_in(folder):
         if time.monotonic() > deadline:
             return False

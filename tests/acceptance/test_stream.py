@@ -80,7 +80,7 @@ def running(one: Consumer, until: Until) -> Iterator[None]:
     thread.start()
     try:
         yield
-        assert until.stop.wait(20), f"only {until.total} were taken"
+        assert until.stop.wait(60), f"only {until.total} were taken"
     finally:
         until.stop.set()
         thread.join()
@@ -165,7 +165,7 @@ def test_a_flushed_queue_loses_only_what_was_not_taken(redis: Redis, sqlite_data
     one = consumer(redis, sqlite_database, until)
     one._taken = taken
     with running(one, until):
-        assert first.stop.wait(20)
+        assert first.stop.wait(60)
         redis.flushdb()
         emit(redis, *orders(5, 10))
     assert rows(sqlite_database, "SELECT count(*) FROM event") == [(10,)]

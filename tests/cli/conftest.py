@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -78,11 +78,12 @@ class Shop:
     folder: Path
     environment: dict[str, str] = field(default_factory=dict)
 
-    @property
-    def db(self) -> Database:
-        """Its database."""
+    @contextmanager
+    def database(self) -> Iterator[Database]:
+        """Its database, closed at the end."""
         url = self.environment.get("DATABASE_URL") or f"sqlite:///{self.folder / '.lifecycle' / 'lifecycle.db'}"
-        return Database(url)
+        with closing(Database(url)) as db:
+            yield db
 
     def run(self, *arguments: str, exit_code: int | None = 0, stdin: str | None = None) -> Result:
         """Runs the command in this process."""
@@ -110,17 +111,11 @@ class Shop:
         )
 
     def add(self, table: str, **columns: Any) -> None:
-        """Puts a row into a table."""
-        insert_row(self.db, table, columns)
+        """Puts a row into a table, as the models describe it."""
+        from sqlmodel import SQLModel
 
-
-def insert_row(db: Database, table: str, columns: Mapping[str, Any]) -> None:
-    """Puts a row into a table, as the models describe it."""
-    from sqlmodel import SQLModel
-
-    with db.transaction() as connection:
-        connection.execute(SQLModel.metadata.tables[table].insert().values(**columns))
-    db.close()
+        with self.database() as db, db.transaction() as connection:
+            connection.execute(SQLModel.metadata.tables[table].insert().values(**columns))
 
 
 @pytest.fixture(scope="session")
@@ -145,16 +140,6 @@ def _migrated_postgres(postgres: servers.Postgres) -> Iterator[str]:
 def _compiled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the emails of the shop compile to, once for all tests."""
     return tmp_path_factory.mktemp("compiled")
-
-
-@pytest.fixture(autouse=True)
-def _logs_as_before() -> Iterator[None]:
-    """Commands set the logs up for their process; here they share it with pytest."""
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def test_a_database_that_is_current_stays_so(any_shop: Shop, name: str) -> None:
 def test_a_database_that_drifted_is_told_of(shop: Shop) -> None:
     from sqlalchemy import text
 
-    with shop.db.transaction() as connection:
+    with shop.database() as db, db.transaction() as connection:
         connection.execute(text("DROP INDEX enrollment_of_customer"))
 
     assert "enrollment_of_customer" in shop.run("db", "check", exit_code=1).stdout

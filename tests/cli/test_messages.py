@@ -151,8 +151,6 @@ def _counted_at(shop: Shop) -> datetime | None:
 
     from lifecycle.store.tables import Message
 
-    db = shop.db
-    with db.reading() as connection:
+    with shop.database() as db, db.reading() as connection:
         counted_at: datetime | None = connection.execute(select(Message.counted_at)).scalar_one()
-    db.close()
     return counted_at

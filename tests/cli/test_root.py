@@ -143,7 +143,7 @@ def test_looking_for_a_database_does_not_make_one(bare_shop: Shop) -> None:
 def test_tables_that_are_gone_say_how_to_get_them(shop: Shop) -> None:
     from sqlalchemy import text
 
-    with shop.db.transaction() as connection:
+    with shop.database() as db, db.transaction() as connection:
         connection.execute(text("DROP TABLE message"))
 
     result = shop.run("messages", exit_code=1)

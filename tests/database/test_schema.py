@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from sqlalchemy import inspect, text
@@ -17,8 +19,9 @@ def _tables(db: Database) -> set[str]:
 
 
 @pytest.fixture
-def db(database_url: str) -> Database:
-    return Database(database_url)
+def db(database_url: str) -> Iterator[Database]:
+    with closing(Database(database_url)) as db:
+        yield db
 
 
 def test_a_database_goes_up_down_and_up_again(db: Database) -> None:
@@ -33,13 +36,11 @@ def test_a_database_goes_up_down_and_up_again(db: Database) -> None:
     schema.upgrade(db)
     assert _tables(db) == tables
     assert schema.current(db) == schema.head()
-    db.close()
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_models(db: Database) -> None:
     schema.upgrade(db)
     assert schema.check(db) == []
-    db.close()
 
 
 def test_a_column_that_somebody_adds_or_an_index_that_is_gone_is_drift(db: Database) -> None:
@@ -53,7 +54,6 @@ def test_a_column_that_somebody_adds_or_an_index_that_is_gone_is_drift(db: Datab
     assert len(problems) == 2
     assert any("colour" in problem for problem in problems)
     assert any("enrollment_wake" in problem for problem in problems)
-    db.close()
 
 
 def test_an_empty_database_is_refused_with_the_remedy(db: Database) -> None:
@@ -62,7 +62,6 @@ def test_an_empty_database_is_refused_with_the_remedy(db: Database) -> None:
     assert "lifecycle db upgrade" in schema.check(db)[0]
     schema.upgrade(db)
     schema.require_current(db)
-    db.close()
 
 
 def test_a_database_of_a_newer_version_is_refused(db: Database) -> None:
@@ -73,7 +72,6 @@ def test_a_database_of_a_newer_version_is_refused(db: Database) -> None:
         schema.require_current(db)
     with pytest.raises(StoreError, match="9999"):
         schema.upgrade(db)
-    db.close()
 
 
 def test_several_that_upgrade_at_once_leave_one_whole_schema(db: Database) -> None:
@@ -96,7 +94,6 @@ def test_several_that_upgrade_at_once_leave_one_whole_schema(db: Database) -> No
 
     assert failures == []
     assert schema.check(db) == []
-    db.close()
 
 
 def test_a_database_that_is_away_is_one_line() -> None:
