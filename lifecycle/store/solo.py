@@ -33,8 +33,12 @@ class SoloDatabase(Database):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self._driver = sqlite3.connect(make_url(url).database or "", isolation_level=None, cached_statements=1024)
-        for pragma in _PRAGMAS:
-            self._driver.execute(f"PRAGMA {pragma}")
+        try:
+            for pragma in _PRAGMAS:
+                self._driver.execute(f"PRAGMA {pragma}")
+        except sqlite3.Error:
+            self._driver.close()
+            raise
         self._solo = cast(Connection, _Straight(self._driver, self.engine.dialect))
 
     @contextmanager
@@ -68,9 +72,11 @@ class SoloDatabase(Database):
 
     def close(self) -> None:
         """Keeps what was done, and closes the connection for good."""
-        self.commit()
-        self._driver.close()
-        super().close()
+        try:
+            self.commit()
+        finally:
+            self._driver.close()
+            super().close()
 
 
 class _Straight:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import random
+import sqlite3
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cache
@@ -151,6 +152,22 @@ def test_a_replay_in_two_parts_gives_what_one_gives(
     assert first.now < until
     assert first.taken.accepted + second.taken.accepted == len(lines)
     assert messages(solo) == expected
+
+
+def test_a_file_that_is_no_database_is_left_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "people.csv").write_text("id,name\n" * 1000)
+    made: list[sqlite3.Connection] = []
+
+    def connect(*place: Any, **options: Any) -> sqlite3.Connection:
+        made.append(sqlite3.Connection(*place, **options))
+        return made[-1]
+
+    monkeypatch.setattr("lifecycle.store.solo.sqlite3.connect", connect)
+    with pytest.raises(sqlite3.DatabaseError, match="not a database"):
+        SoloDatabase(f"sqlite:///{tmp_path / 'people.csv'}")
+    (connection,) = made
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")
 
 
 def test_a_replay_leaves_nothing_undone(solo: SoloDatabase) -> None:
