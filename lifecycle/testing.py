@@ -84,7 +84,7 @@ class PlainRenderer(Renderer):
 
     def render(self, name: str, context: Mapping[str, object]) -> Rendered:
         """The name, as subject and text."""
-        return Rendered(name, "", f"<p>{name}</p>", name)
+        return Rendered(name, f"<p>{name}</p>", name, lambda: "")
 
 
 def mailer_for(project: Project, transport: Outbox, renderer: Renderer | None = None) -> Mailer:

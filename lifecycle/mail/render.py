@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cache
 from hashlib import blake2b
 from importlib.metadata import version
@@ -31,9 +31,14 @@ class Rendered:
     """One email for one customer, ready for the assembler."""
 
     subject: str
-    preheader: str
     html: str
     text: str
+    render_preheader: Callable[[], str] = field(repr=False, compare=False)
+
+    @property
+    def preheader(self) -> str:
+        """The line that inboxes show beside the subject; rendered when asked for: sending has it in the HTML already."""
+        return self.render_preheader()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +82,6 @@ class Renderer:
         try:
             data = {**self._globals, **context}
             subject = _render(templates.subject, data)
-            preheader = _render(templates.preheader, data)
             html = _render(templates.html, data)
             text = _render(templates.text, data)
         except UndefinedError as error:
@@ -90,7 +94,7 @@ class Renderer:
             raise RenderError(name, f"a part is larger than {LARGEST_PART:,} characters; shorten the data")
         if "\n\n\n" in text:
             text = _GAPS.sub("\n\n", text)
-        return Rendered(_one_line(subject), _one_line(preheader), html, text)
+        return Rendered(_one_line(subject), html, text, lambda: _one_line(_render(templates.preheader, data)))
 
     def _templates(self, name: str) -> _Templates:
         if name not in self._ready:
