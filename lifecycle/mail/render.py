@@ -37,7 +37,7 @@ class Rendered:
 
     @property
     def preheader(self) -> str:
-        """The line that inboxes show beside the subject; rendered when asked for: sending has it in the HTML already."""
+        """The line that inboxes show beside the subject; rendered when asked for: the HTML has it already."""
         return self.render_preheader()
 
 
