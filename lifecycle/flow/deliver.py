@@ -265,7 +265,7 @@ def _send(
                 letter = mailer.letter(item.envelope, rendered, unsubscribe, moment)
             except (RenderError, TemplateError, ValueError) as error:
                 waiting.popleft()
-                recorder.settle(_failed(item, str(error)))
+                recorder.settle(_failed(item, str(error)) | {"claim": claimed.name})
                 continue
             if stopping() or now() >= claimed.begin_by:  # asked last: the first rendering compiles the template
                 return
@@ -278,16 +278,15 @@ def _send(
         for letter, outcome in mailer.transport.deliver(letters()):
             item, subject = in_flight.pop(letter.id), subjects.pop(letter.id)
             if isinstance(outcome, Accepted):
-                recorder.sent(letter.id, now(), subject)
+                recorder.sent(letter.id, claimed.name, now(), subject)
             else:
-                recorder.settle(_settled(item, outcome, subject, now()), _suppressed(item, outcome, now()))
+                row = _settled(item, outcome, subject, now()) | {"claim": claimed.name}
+                recorder.settle(row, _suppressed(item, outcome, now()))
     finally:
         # What an error leaves in flight is nobody's to hand back: it may be with the server. Its lease will end.
         recorder.flush()
         if waiting:
-            with db.transaction() as connection:
-                ids = [item.envelope.id for item in waiting]
-                messages.HAND_BACK.run(connection, ids=ids, claim=claimed.name, now=now())
+            recorder.hand_back([item.envelope.id for item in waiting], claimed.name, now())
 
 
 def _failed(item: ToSend, reason: str) -> dict[str, Any]:

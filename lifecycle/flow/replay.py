@@ -118,17 +118,17 @@ class InlineRecorder(Recorder):
         super().__init__(db, pause=lambda seconds: None)
         self._accepted: list[Sent] = []
 
-    def sent(self, id: int, at: datetime, subject: str) -> None:
+    def sent(self, id: int, claim: str, at: datetime, subject: str) -> None:
         """Keeps the outcome until `flush`."""
-        self._accepted.append((id, at, subject))
+        self._accepted.append((id, claim, at, subject))
 
     def flush(self) -> None:
         """Records everything kept."""
         if self._accepted:
             with self._db.transaction() as connection:
                 rows = [
-                    {"id": number, "state": "sent", "sent_at": at, "subject": subject, "counts": True}
-                    for number, at, subject in self._accepted
+                    {"id": id, "claim": claim, "state": "sent", "sent_at": at, "subject": subject, "counts": True}
+                    for id, claim, at, subject in self._accepted
                 ]
                 messages.SETTLE.run(connection, rows=rows)
             self._accepted.clear()

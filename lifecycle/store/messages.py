@@ -239,13 +239,14 @@ SETTLE = Statement(
     UPDATE message
     SET state = rows.state, reason = rows.reason, due_at = rows.due_at,
         wake_at = COALESCE(rows.wake_at, message.wake_at),
-        sent_at = rows.sent_at, subject = rows.subject,
+        sent_at = rows.sent_at, subject = CASE WHEN message.email IS NOT NULL THEN rows.subject END,
         counted_at = CASE WHEN rows.counts THEN message.counted_at END
     FROM {rows}
-    WHERE message.id = rows.id AND message.state IN ('sending', 'uncertain')
+    WHERE message.id = rows.id AND message.claim = rows.claim AND message.state IN ('sending', 'uncertain')
     """,
     rows={
         "id": "bigint",
+        "claim": "text",
         "state": "text",
         "reason": "text",
         "due_at": "timestamptz",
@@ -255,7 +256,10 @@ SETTLE = Statement(
         "counts": "boolean",
     },
 )
-"""Records outcomes. The lease stays on final rows (`wake_at`), until the enrollment was told."""
+"""Records outcomes of a claim, also those that come after its lease; none touches what somebody has claimed since.
+
+The lease stays on final rows (`wake_at`), until the enrollment was told. Whoever was forgotten meanwhile (they have no
+`email` then) stays so."""
 
 HAND_BACK = Statement(
     """

@@ -22,18 +22,19 @@ from typing import Any, Protocol, TypeAlias
 
 import psycopg
 from psycopg import pq
+from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from . import suppressions
+from . import messages, suppressions
 from .database import Database
-from .messages import SETTLE
+from .outage import cause, is_outage
 from .suppressions import Suppressed
 from .types import stamp
 
 log = logging.getLogger(__name__)
 
-Sent: TypeAlias = tuple[int, datetime, str]
-"""Row id, moment of acceptance, subject."""
+Sent: TypeAlias = tuple[int, str, datetime, str]
+"""Row id, name of the claim, moment of acceptance, subject."""
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 15.0  # seconds
 
@@ -58,9 +59,9 @@ class Recorder:
         self._line: _Line | None = None
         self._recorded: list[Sent] = []
 
-    def sent(self, id: int, at: datetime, subject: str) -> None:
-        """Records that message `id` was accepted at `at`; waits for the database if it is away."""
-        sent = id, at, subject
+    def sent(self, id: int, claim: str, at: datetime, subject: str) -> None:
+        """Records that message `id` of that claim was accepted at `at`; waits for the database if it is away."""
+        sent = id, claim, at, subject
         self._recorded.append(sent)
         try:
             line = self._line = self._line or _open_line(self._db)
@@ -70,7 +71,11 @@ class Recorder:
 
     def settle(self, row: dict[str, Any], suppressed: Sequence[Suppressed] = ()) -> None:
         """Records any other outcome (a row of `messages.SETTLE`); waits for the database if it is away."""
-        self._insist([row], suppressed)
+        self._settle([row], suppressed)
+
+    def hand_back(self, ids: Sequence[int], claim: str, now: datetime) -> None:
+        """Gives back what was claimed but not begun; waits for the database if it is away."""
+        self._insist(lambda connection: messages.HAND_BACK.run(connection, ids=ids, claim=claim, now=now), len(ids))
 
     def flush(self) -> None:
         """Waits until everything is recorded."""
@@ -83,7 +88,10 @@ class Recorder:
     def repeat(self) -> None:
         """Writes again what is not forgotten: for whoever lost the database before it could be."""
         if self._recorded:
-            self._insist([_row(*each) for each in self._recorded])
+            try:
+                self._settle([_row(*each) for each in self._recorded])
+            except DBAPIError:
+                self._each_alone()
 
     def forget(self) -> None:
         """Forgets what was recorded: a later transaction was committed durably, and so these are."""
@@ -105,16 +113,38 @@ class Recorder:
         log.warning("records were lost on their way to the database (%s); writing them again", _cause(error))
         self.repeat()
 
-    def _insist(self, rows: list[dict[str, Any]], suppressed: Sequence[Suppressed] = ()) -> None:
+    def _settle(self, rows: list[dict[str, Any]], suppressed: Sequence[Suppressed] = ()) -> None:
+        def write(connection: Connection) -> None:
+            messages.SETTLE.run(connection, rows=rows)
+            suppressions.add(connection, suppressed)
+
+        self._insist(write, len(rows))
+
+    def _each_alone(self) -> None:
+        """So that a record that the database cannot hold takes none with it; it is raised about, and not kept."""
+        failure: DBAPIError | None = None
+        for each in [*self._recorded]:
+            try:
+                self._settle([_row(*each)])
+            except DBAPIError as error:
+                self._recorded.remove(each)
+                failure = error
+        if failure is not None:
+            raise failure
+
+    def _insist(self, write: Callable[[Connection], object], outcomes: int) -> None:
+        """Has it written, however long the database is away; what waiting does not mend is logged and raised."""
         pause = _FIRST_PAUSE
         while True:
             try:
                 with self._db.transaction() as connection:
-                    SETTLE.run(connection, rows=rows)
-                    suppressions.add(connection, suppressed)
+                    write(connection)
                 return
             except DBAPIError as error:
-                log.warning("the database is away (%s); %d outcomes wait to be recorded", _cause(error), len(rows))
+                if not is_outage(error):
+                    log.error("%d outcomes cannot be recorded (%s)", outcomes, cause(error))
+                    raise
+                log.warning("the database is away (%s); %d outcomes wait to be recorded", _cause(error), outcomes)
                 self._pause(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -124,8 +154,8 @@ def _cause(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).partition("\n")[0][:200]
 
 
-def _row(id: int, at: datetime, subject: str) -> dict[str, Any]:
-    return {"id": id, "state": "sent", "sent_at": at, "subject": subject, "counts": True}
+def _row(id: int, claim: str, at: datetime, subject: str) -> dict[str, Any]:
+    return {"id": id, "claim": claim, "state": "sent", "sent_at": at, "subject": subject, "counts": True}
 
 
 def _open_line(db: Database) -> _Line:
@@ -134,8 +164,8 @@ def _open_line(db: Database) -> _Line:
 
 class _SqliteLine:
     _SQL = (
-        "UPDATE message SET state = 'sent', sent_at = ?, subject = ?, reason = NULL "
-        "WHERE id = ? AND state IN ('sending', 'uncertain')"
+        "UPDATE message SET state = 'sent', sent_at = ?, subject = CASE WHEN email IS NOT NULL THEN ? END, "
+        "reason = NULL WHERE id = ? AND claim = ? AND state IN ('sending', 'uncertain')"
     )
 
     def __init__(self, db: Database) -> None:
@@ -145,8 +175,8 @@ class _SqliteLine:
         self._driver.execute("PRAGMA synchronous=NORMAL")
 
     def write(self, sent: Sent) -> None:
-        id_, at, subject = sent
-        self._driver.execute(self._SQL, (stamp(at), subject, id_))
+        id_, claim, at, subject = sent
+        self._driver.execute(self._SQL, (stamp(at), subject, id_, claim))
 
     def flush(self) -> None:
         pass
@@ -157,8 +187,8 @@ class _SqliteLine:
 
 class _PostgresLine:
     _SQL = (
-        b"UPDATE message SET state = 'sent', sent_at = $1::timestamptz, subject = $2, reason = NULL "
-        b"WHERE id = $3::bigint AND state IN ('sending', 'uncertain')"
+        b"UPDATE message SET state = 'sent', sent_at = $1::timestamptz, subject = CASE WHEN email IS NOT NULL THEN $2 "
+        b"END, reason = NULL WHERE id = $3::bigint AND claim = $4 AND state IN ('sending', 'uncertain')"
     )
 
     def __init__(self, db: Database) -> None:
@@ -174,9 +204,9 @@ class _PostgresLine:
         self._pg.enter_pipeline_mode()
 
     def write(self, sent: Sent) -> None:
-        id_, at, subject = sent
+        id_, claim, at, subject = sent
         self._unconfirmed += 1
-        self._pg.send_query_prepared(b"sent", (stamp(at).encode(), subject.encode(), b"%d" % id_))
+        self._pg.send_query_prepared(b"sent", (stamp(at).encode(), subject.encode(), b"%d" % id_, claim.encode()))
         self._pg.pipeline_sync()
         self._pg.flush()
         if self._unconfirmed > 1:

@@ -11,14 +11,14 @@ from typing import Any
 
 import psycopg
 import pytest
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from lifecycle import Journey, Send, on
 from lifecycle.mail.transport import Accepted, Letter, Outcome, Refused
 from lifecycle.store.database import Database
 from lifecycle.store.recorder import Recorder
 from tests.servers import conninfo
-from tests.stage import NOON, Ordered, Stage, project_of
+from tests.stage import LEASE, NOON, Ordered, Stage, project_of
 
 THANKS = Journey(name="thanks", topic="orders", enter=on(Ordered), steps=[Send("thanks")])
 
@@ -54,8 +54,8 @@ def test_a_record_changes_only_what_is_being_sent(database: Database) -> None:
     stage = crowd(database, 2)
     first, _ = [row["id"] for row in stage.messages()]
     recorder = Recorder(database, lambda seconds: None)
-    recorder.sent(first, NOON, "never claimed")
-    recorder.sent(99, NOON, "never there")
+    recorder.sent(first, "nobody", NOON, "never claimed")
+    recorder.sent(99, "nobody", NOON, "never there")
     recorder.flush()
     recorder.close()
     assert [row["state"] for row in stage.messages()] == ["pending", "pending"]
@@ -186,17 +186,22 @@ class _FullFor:
         return Accepted("ok")
 
     @contextmanager
-    def installed(self, database: Database) -> Iterator[None]:
+    def installed(self, database: Database, where: str = "") -> Iterator[None]:
         from sqlalchemy import event
 
         def fill(connection: Any, _: Any) -> None:
-            connection.create_function("disk_is_full", 0, lambda: int(self._begun and self._refusing()))
+            connection.create_function("disk_is_full", 0, full)
+
+        def full() -> int:
+            if self._begun and self._refusing():
+                raise OSError("no space left on device")  # which SQLite reports as an OperationalError
+            return 0
 
         database.close()
         event.listen(database.engine, "connect", fill)
         with database.transaction() as connection:
             connection.exec_driver_sql(
-                "CREATE TRIGGER full BEFORE UPDATE OF state ON message WHEN disk_is_full() "
+                f"CREATE TRIGGER full BEFORE UPDATE OF state ON message WHEN {where} disk_is_full() "
                 "BEGIN SELECT RAISE(ABORT, 'database or disk is full'); END"
             )
         yield
@@ -214,3 +219,103 @@ def test_time_stands_in_the_record_as_it_was_when_the_server_answered(database: 
     stage.outbox.answer = slow
     stage.work()
     assert [row["sent_at"] - NOON for row in stage.messages()] == [timedelta(seconds=1), timedelta(seconds=2)]
+
+
+def test_an_acceptance_that_comes_after_the_lease_makes_uncertain_sent(database: Database) -> None:
+    stage = crowd(database, 1)
+
+    def dawdle(letter: Letter) -> Outcome:
+        stage.now += LEASE
+        stage.tick()
+        assert stage.only_message()["state"] == "uncertain"
+        return Accepted("ok")
+
+    _make_marketing(database)
+    stage.outbox.answer = dawdle
+    stage.work()
+    assert stage.only_message()["state"] == "sent"
+
+
+@pytest.mark.parametrize("late", [Accepted("ok"), Refused(550, "5.1.1", "550 no such user")])
+def test_an_outcome_that_comes_late_does_not_touch_what_another_worker_has_claimed_since(
+    database: Database, late: Outcome
+) -> None:
+    stage = crowd(database, 1)  # transactional or not, a second claim is somebody else's
+    (row,) = stage.messages()
+    claimed = []
+
+    def dawdle(letter: Letter) -> Outcome:
+        with database.transaction() as connection:
+            connection.exec_driver_sql("UPDATE message SET claim = 'another', state = 'sending'")
+        claimed.append(stage.only_message())
+        return late
+
+    stage.outbox.answer = dawdle
+    stage.work()
+    assert [stage.only_message()] == claimed
+    recorder = Recorder(database, lambda seconds: None)
+    recorder.sent(row["id"], "mine", NOON, "late")
+    recorder.flush()
+    recorder.repeat()
+    recorder.close()
+    assert [stage.only_message()] == claimed
+
+
+def test_what_no_patience_mends_is_raised_and_takes_no_other_record_with_it(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = crowd(database, 3)
+    pauses: list[float] = []
+    with database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE message SET state = 'sending', claim = 'mine', email = 'x@example.com'")
+    recorder = Recorder(database, pauses.append)
+    with pytest.raises(DBAPIError):
+        recorder.settle({"id": stage.messages()[0]["id"], "claim": "mine", "state": None})
+    assert not pauses
+    assert "cannot be recorded" in caplog.text
+    recorder.close()
+
+
+def test_a_record_that_the_database_cannot_hold_is_raised_about_once_and_the_others_are_kept(
+    sqlite_database: Database,
+) -> None:
+    stage = crowd(sqlite_database, 3)
+    with sqlite_database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE message SET state = 'sending', claim = 'mine', email = 'x@example.com'")
+        connection.exec_driver_sql(
+            "CREATE TRIGGER odd BEFORE UPDATE OF state ON message WHEN NEW.subject = 'odd' "
+            "BEGIN SELECT RAISE(ABORT, 'nobody foresaw this'); END"
+        )
+    recorder = Recorder(sqlite_database, lambda seconds: None)
+    first, second, third = [row["id"] for row in stage.messages()]
+    recorder.sent(first, "mine", NOON, "fine")
+    with pytest.raises(DBAPIError):
+        recorder.sent(second, "mine", NOON, "odd")
+    recorder.sent(third, "mine", NOON, "fine")
+    recorder.repeat()
+    recorder.close()
+    assert [row["state"] for row in stage.messages()] == ["sent", "sending", "sent"]
+
+
+def test_what_was_not_begun_is_handed_back_as_patiently_as_outcomes_are_recorded(sqlite_database: Database) -> None:
+    pauses: list[float] = []
+    refusing = True
+
+    def pause(seconds: float) -> None:
+        nonlocal refusing
+        pauses.append(seconds)
+        refusing = len(pauses) < 4
+
+    stage = crowd(sqlite_database, 3, pause)
+    full = _FullFor(lambda: refusing)
+    stage.stopping = lambda: True
+    full.answer(Letter(0, "", "", "", b""))
+    with full.installed(sqlite_database, "NEW.state = 'pending' AND"):
+        stage.work()
+    assert len(pauses) == 4
+    assert {row["state"] for row in stage.messages()} == {"pending"}
+
+
+def _make_marketing(database: Database) -> None:
+    with database.transaction() as connection:
+        connection.exec_driver_sql("UPDATE message SET kind = 'marketing'")
