@@ -87,11 +87,11 @@ def _milliseconds(db: Database, now: datetime) -> float:
 def _wait(db: Database, count: int, now: datetime) -> None:
     numbers = f"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count})"
     # Those who wait longest are not those who came last.
-    second = f"1 + i * 7919 % {count}"
+    second = f"1 + CAST(i AS bigint) * 7919 % {count}"
     if db.is_sqlite:
         wake = f"strftime('%Y-%m-%dT%H:%M:%S.000000Z', {int(now.timestamp())} + {second}, 'unixepoch')"
     else:
-        wake = f"to_timestamp({int(now.timestamp())} + CAST({second} AS bigint))"
+        wake = f"to_timestamp({int(now.timestamp())} + {second})"
     with db.transaction() as connection:
         connection.exec_driver_sql(
             f"""{numbers}
