@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email
 import re
 import signal
 import smtplib
@@ -93,7 +92,7 @@ def a_mailbox(folder: Path, *, expected: int = 0) -> Iterator[str]:
             yield listening[0]
         finally:
             process.send_signal(signal.SIGTERM)
-            _, errors = process.communicate(timeout=10)
+            _, errors = process.communicate(timeout=60)
     assert (process.returncode, errors) == (expected, "")
 
 
@@ -108,7 +107,8 @@ def test_the_mailbox_keeps_each_message_as_a_file_and_goes_quietly(tmp_path: Pat
     assert [file.name[:7] for file in files] == [f"{number:06d}-" for number in range(1, 11)]
     assert files[0].name == "000001-c0@example.com.eml"
     assert [file.read_bytes() for file in files[:5]] == [letter.data for letter in a_batch(5)]
-    assert email.message_from_bytes(files[9].read_bytes())["Message-ID"] == "<4@x>"
+    # Of two lanes either may be first.
+    assert {file.read_bytes() for file in files[5:]} == {letter.data for letter in a_batch(5)}
 
 
 def test_a_mailbox_file_never_leaves_its_folder(tmp_path: Path) -> None:
