@@ -9,6 +9,7 @@ missed. Nothing is written into the repository.
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -42,6 +43,7 @@ def main() -> int:
     parser.add_argument("--only", action="append", choices=PARTS, help="one part; may be repeated")
     parser.add_argument("--on", choices=_DATABASES, default="both", help="which databases (default: both)")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that servers and folders go then, too
     print(machine.described(), flush=True)
     if options.quick:
         print("--quick: sizes are too small for the figures to mean anything")
