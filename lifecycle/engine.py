@@ -63,7 +63,12 @@ class Engine:
         """A new transport, owned by the caller."""
         if self.settings.smtp_url is None:
             return FileTransport(self.settings.outbox)
-        return SmtpTransport(self.settings.smtp_url, lanes=self.settings.lanes)
+        # Nothing is begun in the second half of a lease. What was begun before is with the server, or given up, while
+        # an eighth of the lease is left: nobody else takes over a letter whose content can still leave.
+        lease = self.settings.lease.total_seconds()
+        return SmtpTransport(
+            self.settings.smtp_url, lanes=self.settings.lanes, timeout=min(30, lease / 8), within=lease * 3 / 8
+        )
 
     def mailer(self, transport: Transport | None = None) -> Mailer:
         """A new mailer, owned by the caller."""

@@ -23,6 +23,8 @@ from lifecycle.errors import ConfigurationError
 
 _DATABASES = {"postgres": "postgresql+psycopg", "postgresql": "postgresql+psycopg", "sqlite": "sqlite"}
 _PLAIN = ("DATABASE_URL", "REDIS_URL", "SMTP_URL")
+SHORTEST_LEASE = timedelta(seconds=60)
+"""In production; mail servers take seconds to answer, and a lease leaves them an eighth of itself."""
 _WORDS = Annotated[tuple[str, ...], NoDecode]
 
 
@@ -207,6 +209,11 @@ class Settings(BaseSettings):
                 )
             if self.clock not in ("", "real"):
                 raise ValueError("LIFECYCLE_CLOCK is for demos; unset it in production")
+            if self.lease < SHORTEST_LEASE:
+                raise ValueError(
+                    f"LIFECYCLE_LEASE is {self.lease.total_seconds():g}, and no wait for a mail server is longer than "
+                    f"an eighth of it; give at least {SHORTEST_LEASE.total_seconds():g} in production"
+                )
         return self
 
     @property

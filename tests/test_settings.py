@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 from multiprocessing.pool import ThreadPool
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,9 +125,10 @@ def test_a_wrong_setting_is_one_line_that_names_it_and_the_remedy(
             {"secret": SECRET, "base_url": "https://m.example.com", "clock": "1997-03-20T05:00:00Z@1.0x2"},
             "LIFECYCLE_CLOCK",
         ),
+        ({"secret": SECRET, "base_url": "https://m.example.com", "lease": 59}, "LIFECYCLE_LEASE.*at least 60"),
     ],
 )
-def test_production_demands_what_it_cannot_do_without(given: dict[str, str], missing: str) -> None:
+def test_production_demands_what_it_cannot_do_without(given: dict[str, Any], missing: str) -> None:
     with pytest.raises(ConfigurationError, match=missing):
         Settings.load(env="production", **given)
     assert Settings.load(env="production", secret=SECRET, base_url="https://m.example.com/").logs_as_json

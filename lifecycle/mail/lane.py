@@ -39,11 +39,12 @@ class LostError(Exception):
 class Ticket:
     """A letter on its way: `place` counts in the order of pulling, `tries` the connections lost under it."""
 
-    __slots__ = ("letter", "place", "tries")
+    __slots__ = ("letter", "place", "pulled", "tries")
 
     def __init__(self, letter: Letter, place: int) -> None:
         self.letter = letter
         self.place = place
+        self.pulled = monotonic()
         self.tries = 0
 
 

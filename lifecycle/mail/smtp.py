@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bisect
 import logging
+import math
 import selectors
 import time
 from collections import deque
@@ -27,12 +28,15 @@ class SmtpTransport:
     """Delivers letters over kept SMTP connections (RFC 5321, RFC 2920).
 
     `url` is `smtp://user:pass@host:587?starttls=1` or `smtps://…` (see Relay.parse). `lanes` is the number of
-    connections and of letters in flight. `timeout` in seconds bounds every wait for the server; connections unused
-    for `idle` seconds are closed at the next use. Raises ConfigurationError for a bad URL, and nothing for a bad
+    connections and of letters in flight. `timeout` in seconds bounds every wait for the server; a letter whose content
+    has not begun to leave `within` seconds of being pulled is Deferred; connections unused for `idle` seconds are
+    closed at the next use. Raises ConfigurationError for a bad URL, and nothing for a bad
     server: its letters are Deferred. For one thread at a time.
     """
 
-    def __init__(self, url: str, *, lanes: int = 1, timeout: float = 30, idle: float = 60) -> None:
+    def __init__(
+        self, url: str, *, lanes: int = 1, timeout: float = 30, within: float = math.inf, idle: float = 60
+    ) -> None:
         if lanes < 1:
             raise ValueError("lanes must be at least 1")
         self.lanes = lanes
@@ -40,6 +44,7 @@ class SmtpTransport:
         """Outcomes that became known after the caller had closed `deliver`."""
         self._relay = Relay.parse(url)
         self._timeout = timeout
+        self._within = within
         self._idle = idle
         self._pool: list[Lane] = []
         self._selector = selectors.DefaultSelector()
@@ -114,6 +119,8 @@ class SmtpTransport:
         try:
             if ticket is not None:
                 lane.begin(ticket)
+            elif self._too_late(lane.envelope):
+                raise LostError(f"the server was too slow: no content within {self._within:g} s")
             else:
                 following = run.take() if lane.pipelining and time.monotonic() >= self._wary_until else None
                 if lane.still_there():
@@ -222,10 +229,13 @@ class SmtpTransport:
             self._be_patient(reason, 421)
         for ticket in left:
             ticket.tries += 1
-            if ticket.tries < _TRIES and (lane.served or riding):
+            if ticket.tries < _TRIES and (lane.served or riding) and not self._too_late(ticket):
                 run.put_back(ticket)
             else:
                 run.known.append((ticket, Deferred(f"{reason}, before the final dot")))
+
+    def _too_late(self, ticket: Ticket | None) -> bool:
+        return ticket is not None and time.monotonic() - ticket.pulled >= self._within
 
     def _watch(self, lane: Lane) -> None:
         """Poll for room to send only while there is something to send."""
