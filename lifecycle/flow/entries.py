@@ -11,6 +11,8 @@ from lifecycle.store.audience import audience
 from lifecycle.store.database import Database
 from lifecycle.store.sweeps import due_sweeps, give_back, take_turn
 
+from .poison import apart
+
 PER_PASS = 20_000
 """How many customers enter one journey in one pass; more are found by the next, which then follows at once."""
 
@@ -28,22 +30,23 @@ def enter_due(
     """Enters whoever is due into the journeys whose pass is due; returns the ids of the new enrollments.
 
     Any number of schedulers may call it at any time: each journey's pass is run by one of them, every `by_date` or
-    `by_condition`, and two at once would do no harm. At most `limit` customers enter per transaction.
+    `by_condition`, and two at once would do no harm. At most `limit` customers enter per transaction. An error in one
+    journey's pass, unless the database is away, is logged and leaves the others be.
     """
     every = {
-        journey.name: by_condition if isinstance(journey.enter, When) else by_date
+        f"enter {journey.name}": by_condition if isinstance(journey.enter, When) else by_date
         for journey in project.journeys.values()
         if isinstance(journey.enter, (When, EachYear, OnDate))
     }
     entered: list[int] = []
-    sweeps = {f"enter {name}": name for name in every}
-    for sweep in due_sweeps(db, list(sweeps), now):
-        name = sweeps[sweep]
-        if take_turn(db, sweep, now, every[name]):
-            found, ids = enter_journey(db, project, project.journeys[name], now, lease=lease, limit=limit)
-            entered += ids
-            if found >= PER_PASS:
-                give_back(db, sweep, now)
+    for sweep in due_sweeps(db, every, now):
+        name = sweep.removeprefix("enter ")
+        with apart("entering a journey", journey=name):
+            if take_turn(db, sweep, now, every[sweep]):
+                found, ids = enter_journey(db, project, project.journeys[name], now, lease=lease, limit=limit)
+                entered += ids
+                if found >= PER_PASS:
+                    give_back(db, sweep, now)
     return entered
 
 

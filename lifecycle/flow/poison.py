@@ -1,13 +1,19 @@
-"""Data that makes work fail: found by halving a batch, so that one customer's never stops the others."""
+"""Work that fails stops nothing beside it: one customer's data are found by halving a batch, a step stays apart."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeVar
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 
+from lifecycle.store.outage import is_outage
+
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def is_poisonous(error: Exception) -> bool:
@@ -21,7 +27,18 @@ def is_poisonous(error: Exception) -> bool:
     return isinstance(error, DataError | IntegrityError) or state.startswith("54")  # 54: too large for an index, …
 
 
-def without_poison(what: str, work: Callable[[Sequence[int]], list[int]], ids: Sequence[int]) -> list[int]:
+@contextmanager
+def apart(step: str, **of: str) -> Iterator[None]:
+    """Whatever error ends the block, unless the database is away, is logged and stays in it: what is next goes on."""
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, DBAPIError) and is_outage(error):
+            raise
+        log.error("%s failed; the rest goes on, and it is tried again", step, extra=of, exc_info=error)
+
+
+def without_poison(what: str, work: Callable[[Sequence[int]], list[T]], ids: Sequence[int]) -> list[T]:
     """What `work`, one transaction, returns for all `ids`; those alone with which it fails are logged and left.
 
     The scheduler asks for them again whenever their lease is over.

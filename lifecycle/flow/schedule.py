@@ -7,6 +7,7 @@ One tick, in this order:
 3. settle what a dead worker left in `sending`;
 4. claim due enrollments and messages for a lease, and hint their ids.
 
+An error in one of them, unless the database or the queue is away, is logged and stops none of the others.
 Whatever is hinted twice or never does no harm: workers look at the row, and the lease ends.
 """
 
@@ -24,8 +25,11 @@ from lifecycle.store.database import Database
 from lifecycle.store.sql import Statement
 
 from .entries import enter_due
+from .poison import apart
 
 log = logging.getLogger(__name__)
+
+_RELEASED_AT_ONCE = 500
 
 
 class Hints(Protocol):
@@ -64,8 +68,11 @@ def tick(
     """Looks once at everything that may be due at `now`."""
     entered = enter_due(db, project, now, lease=lease)
     _in_batches(hints.advance, entered, batch)
-    release_held(db, project, now)
-    recovered = recover(db, now)
+    recovered = 0
+    with apart("setting people going again whose step is back"):
+        release_held(db, project, now)
+    with apart("settling what dead workers left"):
+        recovered = recover(db, now)
     advanced = _claim_all(db, enrollments.CLAIM_DUE, hints.advance, now, lease, batch, stopping)
     delivered = _claim_all(db, messages.CLAIM_DUE, hints.deliver, now, lease, batch, stopping)
     return Ticked(len(entered), advanced, delivered, recovered)
@@ -103,8 +110,17 @@ def release_held(db: Database, project: Project, now: datetime) -> None:
         if (journey := project.journeys.get(row.journey)) is not None and journey.place(row.step) is not None
     ]
     for journey_name, step in back:
-        with db.transaction() as connection:
-            enrollments.RELEASE_HELD.run(connection, journey=journey_name, step=step, now=now)
+        while _release(db, journey_name, step, now) == _RELEASED_AT_ONCE:
+            pass
+
+
+def _release(db: Database, journey: str, step: str, now: datetime) -> int:
+    """Releases some of those who are held there; returns how many were found."""
+    with db.transaction() as connection:
+        ids = enrollments.HELD_AT.run(connection, journey=journey, step=step, most=_RELEASED_AT_ONCE).scalars().all()
+        enrollments.LOCK_CUSTOMERS.run(connection, ids=ids)
+        enrollments.RELEASE_HELD.run(connection, ids=ids, now=now)
+        return len(ids)
 
 
 def _claim_all(

@@ -88,10 +88,14 @@ END = Statement(
 
 HELD = Statement("SELECT journey, step, count(*) AS people FROM enrollment WHERE state = 'held' GROUP BY journey, step")
 
+HELD_AT = Statement(
+    "SELECT id FROM enrollment WHERE state = 'held' AND journey = :journey AND step = :step ORDER BY id LIMIT :most"
+)
+
 RELEASE_HELD = Statement(
     """
     UPDATE enrollment SET state = 'active', reason = NULL, due_at = :now, wake_at = :now
-    WHERE state = 'held' AND journey = :journey AND step = :step
+    WHERE id IN {ids} AND state = 'held'
     """
 )
 """Sets people going again whose step is back, or was renamed with `was=`."""

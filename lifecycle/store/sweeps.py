@@ -1,8 +1,11 @@
-"""Whose turn it is: one of many schedulers runs a periodic job, by compare-and-set."""
+"""Whose turn it is: one of many schedulers runs a periodic job, by compare-and-set.
+
+A turn that is further ahead than two of its periods was taken by a clock that was wrong, and is due.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 
 from .database import Database
@@ -11,22 +14,28 @@ from .types import Instant
 
 _KNOWN = Statement("SELECT name, next_at FROM sweep WHERE name IN {keys}", returns={"next_at": Instant()})
 _BEGIN = Statement("INSERT INTO sweep (name, next_at) VALUES (:name, :now) ON CONFLICT DO NOTHING")
-_TAKE = Statement("UPDATE sweep SET next_at = :next_at WHERE name = :name AND next_at <= :now RETURNING name")
+_TAKE = Statement(
+    """
+    UPDATE sweep SET next_at = :next_at
+    WHERE name = :name AND (next_at <= :now OR next_at > :mistaken) RETURNING name
+    """
+)
 _AGAIN = Statement("UPDATE sweep SET next_at = :now WHERE name = :name")
 
 
-def due_sweeps(db: Database, names: Sequence[str], now: datetime) -> list[str]:
-    """The names among `names` whose turn has come, or that never ran; takes nothing."""
+def due_sweeps(db: Database, every: Mapping[str, timedelta], now: datetime) -> list[str]:
+    """The names in `every`, which gives their periods, whose turn has come or that never ran; takes nothing."""
     with db.reading() as connection:
-        known = {row.name: row.next_at for row in _KNOWN.run(connection, keys=list(names))}
-    return [name for name in names if name not in known or known[name] <= now]
+        known = {row.name: row.next_at for row in _KNOWN.run(connection, keys=list(every))}
+    return [name for name in every if name not in known or not now < known[name] <= now + 2 * every[name]]
 
 
 def take_turn(db: Database, name: str, now: datetime, every: timedelta) -> bool:
     """Takes the turn if it is due, so that nobody else does until `every` has passed."""
     with db.transaction() as connection:
         _BEGIN.run(connection, name=name, now=now)
-        return _TAKE.run(connection, name=name, now=now, next_at=now + every).first() is not None
+        taken = _TAKE.run(connection, name=name, now=now, next_at=now + every, mistaken=now + 2 * every)
+        return taken.first() is not None
 
 
 def give_back(db: Database, name: str, now: datetime) -> None:

@@ -20,6 +20,7 @@ from lifecycle.journey.project import Project
 from lifecycle.journey.vocabulary import Vocabulary
 from lifecycle.store import tables
 from lifecycle.store.database import Database
+from lifecycle.store.sweeps import take_turn
 from lifecycle.store.types import Instant
 
 LEASE = timedelta(minutes=5)
@@ -36,8 +37,8 @@ class Bought(Event, name="bought"):
     pass
 
 
-def journey(enter: Entry, **options: Any) -> Journey:
-    return Journey(name="greet", topic="offers", enter=enter, steps=[Send("birthday/greeting")], **options)
+def journey(enter: Entry, name: str = "greet", **options: Any) -> Journey:
+    return Journey(name=name, topic="offers", enter=enter, steps=[Send("birthday/greeting")], **options)
 
 
 def project(*journeys: Journey) -> Project:
@@ -290,3 +291,34 @@ def test_more_than_a_pass_takes_go_on_with_the_next_at_once(
     entered = [len(enter_due(database, shop, now, lease=LEASE, limit=3)) for _ in range(4)]
 
     assert entered == [4, 4, 2, 0]
+
+
+def test_a_clock_that_was_once_ahead_stops_no_pass(database: Database) -> None:
+    shop = project(journey(when(customer.vip), again_after=days(1)))
+    now = datetime(2027, 1, 1, tzinfo=UTC)
+    enter_due(database, shop, now + timedelta(days=365), lease=LEASE)
+    customers(database, "siti", traits={"vip": True})
+    assert len(enter_due(database, shop, now, lease=LEASE)) == 1
+    assert not take_turn(database, "enter greet", now + timedelta(seconds=1), timedelta(seconds=60))
+
+
+def test_an_error_in_one_journeys_pass_is_logged_and_stops_no_other(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    customers(database, "siti", traits={"vip": True})
+    broken, whole = (journey(when(customer.vip), name=name) for name in ("broken", "whole"))
+    real = entries.audience
+
+    def audience(one: Journey, *rest: Any) -> Any:
+        if one.name == "broken":
+            raise LookupError("nobody foresaw this")
+        return real(one, *rest)
+
+    monkeypatch.setattr(entries, "audience", audience)
+    now = datetime(2027, 1, 1, tzinfo=UTC)
+    assert len(enter_due(database, project(broken, whole), now, lease=LEASE)) == 1
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert vars(record)["journey"] == "broken"
+    assert record.exc_info is not None
+    assert "nobody foresaw this" in str(record.exc_info[1])

@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from threading import Barrier, Thread
 
+import pytest
+from sqlalchemy.exc import OperationalError
+
 from lifecycle import Journey, Send, Wait, days, hours, on, on_date
 from lifecycle.flow.schedule import claim_due, tick
 from lifecycle.store import enrollments
@@ -130,3 +133,36 @@ def test_a_hint_from_a_machine_whose_clock_is_a_little_ahead_is_not_lost(databas
     stage.now -= timedelta(milliseconds=300)
     stage.run()
     assert stage.sent() == ["ann@example.com"]
+
+
+def test_an_error_in_one_step_of_a_tick_is_logged_and_stops_no_other_but_an_outage_does(
+    database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = waiting(database, 2)
+    error: Exception = LookupError("nobody foresaw this")
+
+    def fail(*_: object) -> None:
+        raise error
+
+    monkeypatch.setattr("lifecycle.flow.schedule.release_held", fail)
+    monkeypatch.setattr("lifecycle.flow.schedule.recover", fail)
+    assert stage.tick().enrollments == 2
+    assert [record.levelname for record in caplog.records] == ["ERROR", "ERROR"]
+    error = OperationalError("SELECT 1", {}, OSError("away"))
+    with pytest.raises(OperationalError):
+        stage.tick()
+
+
+def test_people_are_released_in_batches_until_nobody_is_held(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lifecycle.flow.schedule._RELEASED_AT_ONCE", 3)
+    stage = waiting(database, 7)
+    back = stage.project
+    stage.project = project_of(Journey(name="thanks", topic="orders", enter=on(Ordered), steps=[Send("thanks")]))
+    stage.run()
+    assert {row["state"] for row in stage.enrollments()} == {"held"}
+    stage.project = back
+    stage.tick()
+    stage.run()
+    assert {row["state"] for row in stage.enrollments()} == {"completed"}
