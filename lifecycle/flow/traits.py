@@ -24,12 +24,20 @@ class TraitsSet:
 
 
 def set_traits(connection: Connection, sets: Sequence[TraitsSet], now: datetime) -> None:
-    """Sets them; the customers are locked."""
-    facts = {each.identity: Identify(each.identity, each.customer_id, dict(each.traits), now, "") for each in sets}
+    """Sets them, where nothing newer is known; the customers are locked, and nothing is kept of who was erased."""
+    newest = customers.identified(connection, {each.customer_id for each in sets})
+    facts = {
+        each.identity: Identify(each.identity, each.customer_id, dict(each.traits), now, "")
+        for each in sets
+        if each.customer_id in newest
+    }
+    if not facts:
+        return
     new = events.add(connection, facts, now)
-    ids = sorted({each.customer_id for each in sets})
-    known = customers.read(connection, ids)
-    for each in sets:
-        if each.identity in new:
-            profile.merge(known[each.customer_id], each.traits)
-    customers.write(connection, known, dict.fromkeys(ids, now))
+    known = customers.read(connection, newest)
+    for identity in sorted(new):
+        profile.merge(known[facts[identity].customer_id], facts[identity].traits)
+    ahead = [customer for customer, at in newest.items() if at is not None and at >= now]
+    for customer, said in events.statements(connection, ahead).items():
+        known[customer] = {"created_at": known[customer]["created_at"], **profile.fold(said.traits)}
+    customers.write(connection, known, {customer: now for customer in newest} | {one: newest[one] for one in ahead})

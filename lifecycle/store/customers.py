@@ -36,6 +36,10 @@ _LOCK = Statement(
     rows={"id": "text", "first_at": "timestamptz", "traits_at": "timestamptz"},
 )
 _ERASED = Statement("SELECT id FROM customer WHERE id IN {keys} AND erased_at IS NOT NULL")
+_IDENTIFIED = Statement(
+    "SELECT id, identified_at FROM customer WHERE id IN {keys} AND erased_at IS NULL",
+    returns={"identified_at": Instant()},
+)
 _READ = Statement(
     """
     SELECT id, email, first_name, last_name, birthday, timezone, locale, created_at, traits
@@ -92,6 +96,11 @@ def lock(connection: Connection, first_seen: Mapping[str, datetime], traits_at: 
 def erased(connection: Connection, customers: Collection[str]) -> list[str]:
     """Those of these customers who asked to be forgotten."""
     return list(_ERASED.run(connection, keys=list(customers)).scalars())
+
+
+def identified(connection: Connection, customers: Collection[str]) -> dict[str, datetime | None]:
+    """When the newest statement about each of these customers was made; those who were erased are absent."""
+    return {row.id: row.identified_at for row in _IDENTIFIED.run(connection, keys=list(customers)).all()}
 
 
 def read(connection: Connection, customers: Collection[str]) -> dict[str, dict[str, object]]:

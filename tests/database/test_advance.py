@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
+from sqlalchemy import select
 
 from lifecycle import (
     Branch,
@@ -25,6 +26,7 @@ from lifecycle import (
 from lifecycle.core.decide import Decision, Standing, decide
 from lifecycle.core.facts import Facts
 from lifecycle.journey.steps import Step
+from lifecycle.store import customers, tables
 from lifecycle.store.database import Database
 from tests.stage import LEASE, NOON, Ordered, Reviewed, Stage, customer, project_of
 
@@ -252,6 +254,31 @@ def test_what_a_journey_sets_is_a_trait_from_then_on(database: Database) -> None
     stage.order("ann")
     stage.run(2 * DAY)
     assert stage.states() == {"for vips": "sent", "still a vip": "sent"}
+
+
+def test_what_a_journey_sets_does_not_go_over_what_was_stated_for_later(database: Database) -> None:
+    """Traits follow timestamps, and those of apps may be ahead of ours."""
+    stage = stage_of(database, thanks(Set(customer.vip, True), Set(customer.city, "Bandung")))
+    stage.now += HOUR
+    stage.identify("ann", vip=False)
+    stage.now -= HOUR
+    stage.order("ann")
+    stage.run()
+    with database.reading() as connection:
+        traits = connection.execute(select(tables.Customer.traits)).scalar_one()  # type: ignore[call-overload]
+        assert customers.identified(connection, ["ann"]) == {"ann": NOON + HOUR}
+    assert traits == {"vip": False, "city": "Bandung"}
+
+
+def test_nothing_is_kept_of_what_a_journey_sets_for_somebody_who_was_erased(database: Database) -> None:
+    stage = stage_of(database, thanks(Wait("settle", hours(2)), Set(customer.city, "Bandung")))
+    stage.order("ann")
+    stage.run(HOUR)
+    stage.track("ann", "customer.erased")
+    stage.run(2 * HOUR)
+    with database.reading() as connection:
+        assert connection.execute(select(tables.Customer.traits)).scalar_one() == {}  # type: ignore[call-overload]
+        assert "Bandung" not in str(connection.execute(select(tables.Event.properties)).all())  # type: ignore[call-overload]
 
 
 def test_a_condition_to_leave_ends_the_journey_also_at_the_moment_of_sending(database: Database) -> None:
