@@ -17,7 +17,7 @@ from typing import Literal, NoReturn, TypeAlias
 from lifecycle.errors import DefinitionError
 
 from .durations import Duration
-from .origin import here
+from .origin import here, is_storable
 
 Kind: TypeAlias = Literal["text", "number", "flag", "date", "instant"]
 Operator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
@@ -208,6 +208,12 @@ def constant(left: Ref, value: object) -> Value:
         )
     if isinstance(value, (int, float, Decimal)) and not _is_double(value):
         raise DefinitionError(here(), f"{left} compared with {value!r}", "give a number that can be reached")
+    if isinstance(value, str) and not is_storable(value):
+        raise DefinitionError(
+            here(),
+            f"{left} compared with {value!r}, which no event can hold",
+            "drop the NUL or lone surrogate: it comes from copying",
+        )
     if isinstance(value, datetime) and value.tzinfo is None:
         raise DefinitionError(here(), f"{value!r} names no zone", "give it tzinfo=UTC")
     assert isinstance(value, (str, int, float, Decimal, bool, date))
@@ -217,7 +223,7 @@ def constant(left: Ref, value: object) -> Value:
 def _is_double(value: int | float | Decimal) -> bool:
     try:
         return isfinite(value)
-    except OverflowError:  # an int beyond double precision
+    except (OverflowError, ValueError):  # an int beyond double precision; a signaling NaN
         return False
 
 

@@ -23,8 +23,13 @@ def here() -> str:
 
 
 def is_text(value: object) -> bool:
-    """Whether it is a text with something in it and no blanks around."""
-    return isinstance(value, str) and value.strip() == value != ""
+    """Whether it is a text that can be stored, with something in it and no blanks around."""
+    return isinstance(value, str) and value.strip() == value != "" and is_storable(value)
+
+
+def is_storable(text: str) -> bool:
+    """Whether databases and JSON can hold it: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def shown(file: Path) -> Path:

@@ -13,7 +13,7 @@ from lifecycle.errors import DefinitionError
 from .conditions import AttributeRef, Condition, PropertyRef, Value, as_condition, constant
 from .durations import Duration, as_span, days
 from .entries import as_wall_time, event_name
-from .origin import here
+from .origin import here, is_storable
 from .vocabulary import Attribute, Event, Flag, Property
 
 OnCapped: TypeAlias = Literal["wait", "skip"]
@@ -285,6 +285,8 @@ def _fill(step: Step, name: object, was: object, **values: object) -> None:
 def _named(name: Any, wanted_by: str) -> str:
     if not isinstance(name, str) or not name.strip() or len(name) > 100:
         raise DefinitionError(here(), f"{wanted_by}({name!r}) has no name", "give a short text, at most 100 characters")
+    if not is_storable(name):
+        raise DefinitionError(here(), f"{wanted_by}({name!r}) cannot be stored", "drop the NUL or lone surrogate")
     return name
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ NAMES: dict[str, Any] = {
     "date": date,
     "time": time,
     "datetime": datetime,
+    "Decimal": Decimal,
     "UTC": UTC,
 }
 SEND = 'Send("hello")'
@@ -46,6 +48,9 @@ CONDITIONS = [
     ("Ordered.total > customer.lifetime_value", "compared with customer.lifetime_value", "compare with a constant"),
     ("customer.first_name == customer.first_name", "compared with customer.first_name", "compare with a constant"),
     ("customer.lifetime_value > float('nan')", "customer.lifetime_value compared with nan", "that can be reached"),
+    ("customer.lifetime_value > Decimal('sNaN')", "compared with Decimal('sNaN')", "that can be reached"),
+    ("customer.first_name == 'A\\0'", "compared with 'A\\x00', which no event can hold", "drop the NUL"),
+    ("customer.first_name.is_in('\\ud800')", "compared with '\\ud800', which", "lone surrogate"),
     ("customer.first_name == None", "compared with None", "is_set()"),
     ("customer.first_name.is_in()", "lists nothing", "give at least one value"),
     ("customer.first_name.is_in('Ann', 3)", "compared with 3 of type int", "give a text"),
@@ -73,6 +78,7 @@ ENTRIES = [
 STEPS = [
     ("Send('')", "Send('') has no name", "give a short text"),
     ("Send(7)", "Send(7) has no name", "give a short text"),
+    ("Send('a\\0')", "Send('a\\x00') cannot be stored", "drop the NUL"),
     ("Send('hello', name='')", "Send('') has no name", "give a short text"),
     ("Send('hello', was='')", "was=('') has no name", "give a short text"),
     ("Send('hello', on_capped='drop')", "on_capped='drop' is unknown", "say 'wait' or 'skip'"),
@@ -108,6 +114,7 @@ JOURNEYS = [
     (journey("name='spring sale!'"), "the name is no plain word", "use letters, digits and _"),
     (journey("name=''"), "the name is no plain word", "use letters, digits and _"),
     (journey("topic=' '"), "topic=' ' is no topic", "say what people unsubscribe from"),
+    (journey("topic='a\\ud800'"), "topic='a\\ud800' is no topic", "say what people unsubscribe from"),
     (journey("topic='*'"), "topic='*' is no topic", "say what people unsubscribe from"),
     (journey("enter=Ordered"), "is no entry", "use on(), when()"),
     (journey("steps=[]"), "there are no steps", "give at least one Send"),
