@@ -120,7 +120,10 @@ def _customer_id(message: dict[str, Any]) -> str:
         return str(user)
     if user is None and message.get("anonymousId") is not None:
         raise _Refused("only an anonymousId; events are taken for customers that are known, so send a userId")
-    return _name(user, "userId")
+    name = _name(user, "userId")
+    if not name.isascii() and (octets := len(name.encode())) > MAX_NAME:
+        raise _Refused(f"userId has {octets:,} bytes in UTF-8; {MAX_NAME} are the limit, as links in emails carry it")
+    return name
 
 
 def _name(value: object, field: str) -> str:

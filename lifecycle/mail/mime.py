@@ -22,7 +22,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HEADER_NAME = re.compile(r"[!-9;-~]{1,70}")
 _ATOM_TEXT = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
-_URL = re.compile(r"[!-;=?-~]{1,900}")
+_LONGEST_URL = LONGEST_LINE - len("List-Unsubscribe: <>")
+_URL = re.compile(r"[!-;=?-~]{1,%d}" % _LONGEST_URL)
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]+@[!-;=?A-~]+>")
 _BODY_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\r\n")
 # References that HTML reads as another character or as none: C1 controls, surrogates, noncharacters.
@@ -178,7 +179,7 @@ def _phrase(header: str, name: str) -> bytes:
 def _unsubscribe_headers(url: str) -> bytes:
     # In one piece even past 78 columns: folded or encoded URLs are what breaks one-click.
     if not _URL.fullmatch(url):
-        raise RenderError("header List-Unsubscribe", "is not a plain ASCII URL of at most 900 characters")
+        raise RenderError("header List-Unsubscribe", f"is not a plain ASCII URL of at most {_LONGEST_URL} characters")
     return f"List-Unsubscribe: <{url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n".encode("ascii")
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle.errors import ConfigurationError, LifecycleError
+from lifecycle.mail.mime import Letterhead
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
 
+NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
 LINKS = UnsubscribeLinks("https://mail.example/", "a secret of some length")
 
 
@@ -18,12 +21,25 @@ def token_of(url: str) -> str:
     return url.removeprefix("https://mail.example/u/")
 
 
-@given(st.text(min_size=1), st.text(min_size=1))
+TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), min_size=1)
+
+
+@given(TEXTS, TEXTS)
 def test_a_link_says_who_leaves_which_topic(customer_id: str, topic: str) -> None:
     url = LINKS.url(customer_id, topic)
 
     assert re.fullmatch(r"https://mail\.example/u/[A-Za-z0-9._-]+", url)
     assert LINKS.read(token_of(url)) == (customer_id, topic)
+
+
+@pytest.mark.parametrize("customer_id", ["é" * 127, "客" * 85, '"' * 255, "\x1f" * 255])
+def test_the_link_of_the_longest_customer_id_fits_into_a_header(customer_id: str) -> None:
+    url = UnsubscribeLinks("https://mail." + "m" * 200 + ".example", "s").url(customer_id, "t" * 100)
+    letter = Letterhead("Shop", "hello@shop.example").assemble(
+        to="ann@example.com", subject="x", html="x", text="x", message_id="<1@x>", date=NOON, list_unsubscribe=url
+    )
+    assert max(map(len, letter.split(b"\r\n"))) <= 998
+    assert f"List-Unsubscribe: <{url}>\r\n".encode() in letter
 
 
 @given(st.data())
