@@ -105,8 +105,8 @@ def settle(ctx: click.Context, ids: tuple[int, ...], state: str) -> None:
     from lifecycle import clock
     from lifecycle.flow.settle import settle as settle_messages
 
-    with opened.database() as db:
-        settled = settle_messages(db, ids, state, clock.now())
+    with opened.engine() as engine:
+        settled = settle_messages(engine.db, ids, state, clock.now(), engine.lease)
     for number in settled:
         click.echo(f"{number}: {state}")
     for number in [number for number in ids if number not in settled]:

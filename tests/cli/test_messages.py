@@ -106,7 +106,7 @@ def test_an_uncertain_message_is_settled_as_sent_and_counts(any_shop: Shop) -> N
     assert any_shop.run("messages", "settle", "5", "--as", "sent").stdout == "5: sent\n"
 
     (row,) = any_shop.json("messages")
-    assert (row["state"], row["reason"], row["sent_at"]) == ("sent", "settled by hand", "2026-11-22T09:00:00Z")
+    assert (row["state"], row["reason"], row["sent_at"]) == ("sent", "settled by hand", "2026-11-22T09:05:00Z")
     assert _counted_at(any_shop) == NOW
 
 

@@ -565,9 +565,41 @@ def test_transactional_mail_that_may_have_arrived_is_listed_although_its_journey
     stage.track("ann", Reviewed, order_id="A1")
     stage.run()
     assert stage.states() == {"receipt": "uncertain: sent_again, then goal_reached"}
-    settle(database, [stage.only_message()["id"]], "sent", stage.now)
+    settle(database, [stage.only_message()["id"]], "sent", stage.now, LEASE)
     message = stage.only_message()
     assert (message["state"], message["sent_at"]) == ("sent", NOON)
+
+
+@pytest.mark.parametrize(("later", "dated"), [(timedelta(minutes=1), timedelta(minutes=1)), (DAY, LEASE)])
+def test_what_is_settled_as_sent_counts_from_the_latest_moment_at_which_it_can_have_left(
+    database: Database, later: timedelta, dated: timedelta
+) -> None:
+    stage = stage_of(database)
+    stage.outbox.answer = lambda letter: Unknown("lost after the dot")
+    stage.order("ann")
+    stage.run()
+    stage.now += later
+    assert settle(database, [stage.only_message()["id"]], "sent", stage.now, LEASE)
+    assert stage.only_message()["sent_at"] == NOON + dated
+
+
+def test_who_is_forgotten_while_their_letter_is_on_its_way_stays_so(database: Database) -> None:
+    stage = stage_of(database, journey(Send("one")))
+
+    def forget(outcome: Outcome) -> Outcome:
+        stage.track("ann", "customer.erased")
+        return outcome
+
+    for order, outcome in (("A1", Accepted("ok")), ("A2", Refused(550, None, "550 no"))):
+        stage.outbox.answer = lambda letter, outcome=outcome: forget(outcome)  # type: ignore[misc]
+        with database.transaction() as connection:
+            connection.exec_driver_sql("UPDATE customer SET erased_at = NULL, email = 'ann@example.com'")
+        stage.order("ann", order)
+        stage.run()
+    assert [(row["state"], row["email"], row["subject"]) for row in stage.messages()] == [
+        ("sent", None, None),
+        ("failed", None, None),
+    ]
 
 
 def test_who_asks_to_be_forgotten_is_forgotten_in_what_was_sent_to_them(database: Database) -> None:
@@ -633,7 +665,7 @@ def test_a_message_that_an_operator_sends_after_all_moves_nobody_who_went_on_wit
     stage.order("ann")
     stage.run()
     assert stage.states() == {"one": "uncertain: lost after the dot", "two": "pending: capped:1 per 1 day"}
-    settle(database, [stage.messages()[0]["id"]], "pending", stage.now)
+    settle(database, [stage.messages()[0]["id"]], "pending", stage.now, LEASE)
     stage.outbox.answer = lambda letter: Accepted("ok")
     stage.run()
     assert stage.states() == {"one": "sent", "two": "pending: capped:1 per 1 day"}
