@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from statistics import median as middle
 
 from lifecycle import clock
-from lifecycle.flow.deliver import claim
+from lifecycle.flow.claim import claim
 from lifecycle.flow.mailer import Mailer
 from lifecycle.flow.schedule import claim_due
 from lifecycle.journey.policy import Policy

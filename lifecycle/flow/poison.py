@@ -43,8 +43,16 @@ def without_poison(what: str, work: Callable[[Sequence[int]], list[T]], ids: Seq
 
     The scheduler asks for them again whenever their lease is over.
     """
+    return [one for done in in_parts(what, work, ids) for one in done]
+
+
+def in_parts(what: str, work: Callable[[Sequence[int]], T], ids: Sequence[int]) -> Iterator[T]:
+    """What `work` returns for all `ids` or, where it fails, for ever smaller parts of them, each when it is asked for.
+
+    Those alone with which it fails are logged and left.
+    """
     try:
-        return work(ids)
+        done = work(ids)
     except Exception as error:
         if not is_poisonous(error):
             raise
@@ -52,6 +60,10 @@ def without_poison(what: str, work: Callable[[Sequence[int]], list[T]], ids: Seq
             log.error(
                 "a fault in the engine; it is left where it stands", extra={"of": what, "id": ids[0]}, exc_info=error
             )
-            return []
+            return
+    else:
+        yield done
+        return
     middle = len(ids) // 2
-    return [*without_poison(what, work, ids[:middle]), *without_poison(what, work, ids[middle:])]
+    yield from in_parts(what, work, ids[:middle])
+    yield from in_parts(what, work, ids[middle:])

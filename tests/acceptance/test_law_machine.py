@@ -25,7 +25,7 @@ from hypothesis.stateful import (
 from sqlmodel import SQLModel
 
 from lifecycle import Cap, Exit, Journey, QuietHours, Send, Wait, WaitFor, always, days, hours, on
-from lifecycle.flow.deliver import claim
+from lifecycle.flow.claim import claim
 from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown
 from lifecycle.store.database import Database
 from tests.stage import LEASE, NOON, Ordered, Reviewed, Stage, project_of

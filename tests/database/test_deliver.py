@@ -11,7 +11,8 @@ import pytest
 
 from lifecycle import Cap, Journey, QuietHours, Send, Wait, always, days, hours, minutes, on
 from lifecycle.errors import RenderError, TemplateError
-from lifecycle.flow.deliver import claim, retry_pause
+from lifecycle.flow.claim import claim
+from lifecycle.flow.deliver import retry_pause
 from lifecycle.flow.mailer import Mailer
 from lifecycle.flow.settle import settle
 from lifecycle.journey.steps import Step
@@ -611,6 +612,27 @@ def test_who_asks_to_be_forgotten_is_forgotten_in_what_was_sent_to_them(database
     stage.run(2 * DAY)
     assert stage.states() == {"one": "sent", "two": "skipped: erased"}
     assert [(row["email"], row["subject"]) for row in stage.messages()] == [(None, None)] * 2
+
+
+def test_what_nobody_foresaw_in_one_message_stops_none_of_those_claimed_with_it(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = stage_of(database)
+    ids = crowd(stage, 6)
+    allows = stage.mailer.allows
+
+    def stumble(address: str) -> bool:
+        if address == "c3@example.com":
+            raise LookupError("nobody foresaw this")
+        return allows(address)
+
+    stage.mailer.allows = stumble  # type: ignore[method-assign]
+    stage.deliver(ids)
+    states = {row["email"]: row["state"] for row in stage.messages()}
+    assert states.pop(None) == "pending"
+    assert len(states) == 5
+    assert set(states.values()) == {"sent"}
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
 
 
 def test_an_error_in_the_middle_hands_back_only_what_was_not_begun(database: Database) -> None:

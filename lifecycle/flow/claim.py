@@ -1,0 +1,213 @@
+"""Claiming messages for sending: judged under the policy with their customers locked, and reserved as `sending`."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, assert_never
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from lifecycle.core.assign import held_out
+from lifecycle.core.calendar import zone_named
+from lifecycle.core.evaluate import matches
+from lifecycle.core.judge import Candidate, Defer, Go, Recipient, Skip, judge
+from lifecycle.core.needs import needs_of
+from lifecycle.journey.project import Project
+from lifecycle.store import enrollments, messages, suppressions
+from lifecycle.store.database import Database
+from lifecycle.store.facts import customer_traits, load_facts
+from lifecycle.store.messages import Due
+
+from .advance import CLOCKS_DIFFER, with_trigger
+from .mailer import Envelope, Mailer, deliverable
+from .sends import Sends
+
+SENT_AGAIN = "sent_again"
+"""The reason, or its beginning, of a message whose first try may have arrived."""
+
+
+@dataclass(slots=True)
+class Claimed:
+    """What one worker sends next, in this order; it begins nothing after `begin_by`, and its lease ends at `until`."""
+
+    name: str
+    begin_by: datetime
+    until: datetime
+    letters: list[ToSend] = field(default_factory=list)
+    beside: list[int] = field(default_factory=list)
+    """Messages that nobody hinted, claimed because they are more important than some that were."""
+
+
+@dataclass(slots=True)  # not frozen, because freezing trebles the cost of making one, and each message needs one
+class ToSend:
+    """One message of a claim, with all that rendering it needs."""
+
+    envelope: Envelope
+    template: str
+    customer: dict[str, Any]
+    event: dict[str, Any]
+    zone: ZoneInfo
+    attempts: int
+    resent: bool
+
+
+def claim(
+    db: Database, project: Project, mailer: Mailer, ids: Sequence[int], now: datetime, lease: timedelta
+) -> Claimed:
+    """Judges the due messages among `ids` and reserves those that may go."""
+    with db.transaction() as connection:
+        worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
+        claimed = Claimed(f"{worker}:{db.life(connection)}", now + lease / 2, now + lease)
+        messages.LOCK_CUSTOMERS.run(connection, ids=ids)
+        rows = messages.due(connection, ids, now + CLOCKS_DIFFER)
+        if not rows:
+            return claimed
+        claimed.beside += _more_important(connection, project, rows, ids, now)
+        if claimed.beside:
+            rows = messages.due(connection, [*ids, *claimed.beside], now + CLOCKS_DIFFER)
+        rows = _with_suppressions(connection, rows)
+        exited = _exit_now(connection, project, rows, now)
+        sends = Sends(connection, project.policy, rows, now, lease)
+        writes = [_judged(row, row.enrollment_id in exited, sends, project, mailer, claimed, now) for row in rows]
+        messages.CLAIM.run(connection, rows=writes, claim=claimed.name, lanes=mailer.transport.lanes)
+    return claimed
+
+
+def _more_important(
+    connection: Connection, project: Project, rows: Sequence[Due], ids: Sequence[int], now: datetime
+) -> list[int]:
+    """Due messages that are not among `ids`, of customers for whom one of lower priority would take their place."""
+    marketing = {name: each.priority for name, each in project.journeys.items() if each.kind == "marketing"}
+    highest = max(marketing.values(), default=0)
+    outranked = {row.customer_id for row in rows if marketing.get(row.journey, highest) < highest}
+    if not outranked or not project.policy.caps:
+        return []
+    return messages.beside(connection, sorted(outranked), ids, now)
+
+
+def _with_suppressions(connection: Connection, rows: list[Due]) -> list[Due]:
+    """The rows, with the suppressions of addresses that apps spell otherwise than they are delivered to."""
+    odd = {
+        row.id: address.lower()
+        for row in rows
+        if (address := deliverable(row.email)) is not None and address != row.email
+    }
+    if not odd:
+        return rows
+    found = suppressions.reasons(connection, sorted(set(odd.values())))
+    return [row._replace(suppressed=row.suppressed or found.get(odd.get(row.id, ""))) for row in rows]
+
+
+def _exit_now(connection: Connection, project: Project, rows: Sequence[Due], now: datetime) -> set[int]:
+    """Ends the journeys whose exit_when holds by now, time having passed since it was last looked at."""
+    conditions = {
+        name: journey.exit_when for name, journey in project.journeys.items() if journey.exit_when is not None
+    }
+    watched = [row for row in rows if row.journey in conditions and row.enrollment_state == "active"]
+    if not watched:
+        return set()
+    wanted = needs_of(*conditions.values())
+    facts = load_facts(
+        connection,
+        sorted({row.customer_id for row in watched}),
+        demands=wanted.occurrences,
+        events=wanted.activity,
+        now=now,
+        default_zone=project.policy.timezone,
+    )
+    ended = {
+        row.enrollment_id
+        for row in watched
+        if matches(
+            conditions[row.journey],
+            with_trigger(facts[row.customer_id], project.journeys[row.journey], row.trigger),
+            now,
+        )
+    }
+    if ended:
+        enrollments.END.run(connection, ids=sorted(ended), state="exited", reason="exit_when", now=now)
+    return ended
+
+
+def _judged(
+    row: Due, exited: bool, sends: Sends, project: Project, mailer: Mailer, claimed: Claimed, now: datetime
+) -> dict[str, Any]:
+    """The row's new columns; a message that may go joins `claimed` and counts from here on."""
+    address = deliverable(row.email)
+    verdict = judge(
+        _candidate(row, exited, project),
+        _recipient(row, address, project, mailer),
+        project.policy,
+        *sends.of(row.customer_id),
+        now,
+    )
+    write = {"id": row.id, "reason": row.reason, "attempts": row.attempts, "email": address or row.email}
+    match verdict:
+        case Go():
+            if row.kind == "marketing":
+                sends.add(row.customer_id, row.topic, now)
+            claimed.letters.append(_to_send(row, address or "", project))
+            return write | _reserved(row, project, claimed, now)
+        case Defer(until, reason):
+            return write | {"state": "pending", "reason": reason, "due_at": until, "wake_at": until}
+        case Skip(reason):
+            once = (row.reason or "").startswith(SENT_AGAIN)  # it may have arrived at the first try
+            outcome = ("uncertain", f"{SENT_AGAIN}, then {reason}") if once else ("skipped", reason)
+            return write | {"state": outcome[0], "reason": outcome[1], "wake_at": claimed.until}
+        case _:
+            assert_never(verdict)
+
+
+def _candidate(row: Due, exited: bool, project: Project) -> Candidate:
+    journey = project.journeys.get(row.journey)
+    return Candidate(
+        kind=row.kind,
+        topic=row.topic,
+        on_capped=row.on_capped,
+        expires_at=row.expires_at,
+        capped_until=row.capped_until,
+        enrollment_state="exited" if exited or journey is None else row.enrollment_state,
+        holdout=journey is not None and held_out(journey.name, journey.holdout, row.customer_id),
+    )
+
+
+def _recipient(row: Due, address: str | None, project: Project, mailer: Mailer) -> Recipient:
+    return Recipient(
+        address=address,
+        zone=zone_named(row.timezone, project.policy.timezone),
+        consents=row.consents,
+        suppressed=row.suppressed,
+        erased=row.erased_at is not None,
+        allowed=address is None or mailer.allows(address),
+    )
+
+
+def _to_send(row: Due, address: str, project: Project) -> ToSend:
+    return ToSend(
+        Envelope(row.id, row.customer_id, address, row.message_id, row.topic, row.kind == "marketing"),
+        row.template,
+        customer_traits(row),
+        row.trigger,
+        zone_named(row.timezone, project.policy.timezone),
+        row.attempts + 1,
+        (row.reason or "").startswith(SENT_AGAIN),
+    )
+
+
+def _reserved(row: Due, project: Project, claimed: Claimed, now: datetime) -> dict[str, Any]:
+    """The columns of the last of the claim's letters."""
+    return {
+        "state": "sending",
+        "due_at": now,
+        "wake_at": claimed.until,
+        "counted_at": now if row.kind == "marketing" else None,
+        "position": len(claimed.letters),
+        "attempts": row.attempts + 1,
+        "locale": row.locale or project.policy.locale,
+    }
