@@ -23,7 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HEADER_NAME = re.compile(r"[!-9;-~]{1,70}")
 _ATOM_TEXT = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
 _LONGEST_URL = LONGEST_LINE - len("List-Unsubscribe: <>")
-_URL = re.compile(r"[!-;=?-~]{1,%d}" % _LONGEST_URL)
+_URL = re.compile(rf"[!-;=?-~]{{1,{_LONGEST_URL}}}")
 _MESSAGE_ID = re.compile(r"<[!-;=?A-~]+@[!-;=?A-~]+>")
 _BODY_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\r\n")
 # References that HTML reads as another character or as none: C1 controls, surrogates, noncharacters.

@@ -257,19 +257,23 @@ def test_a_server_that_hangs_is_left_after_the_timeout(step: str, action: Action
 
 def test_no_content_begins_to_leave_when_its_time_is_over(pipelining: bool) -> None:
     """Another worker may have taken the letter over by then."""
-    with SmtpServer(pipelining=pipelining) as server:
-        with closing(SmtpTransport(server.url, lanes=2, within=0)) as transport:
-            outcomes = {letter.id: outcome for letter, outcome in transport.deliver(letters(5))}
+    with (
+        SmtpServer(pipelining=pipelining) as server,
+        closing(SmtpTransport(server.url, lanes=2, within=0)) as transport,
+    ):
+        outcomes = {letter.id: outcome for letter, outcome in transport.deliver(letters(5))}
     assert names(outcomes) == ["Deferred"] * 5
     assert "too slow" in str(outcomes[1])
     assert not server.received
 
 
 def test_a_server_is_waited_for_an_eighth_of_a_lease() -> None:
-    with SmtpServer({"connect": HANG}) as server:
-        with closing(Engine(Settings.load(smtp_url=server.url, lease=1)).transport()) as transport:
-            assert isinstance(transport, SmtpTransport)
-            ((_, outcome),) = transport.deliver(letters(1))
+    with (
+        SmtpServer({"connect": HANG}) as server,
+        closing(Engine(Settings.load(smtp_url=server.url, lease=1)).transport()) as transport,
+    ):
+        assert isinstance(transport, SmtpTransport)
+        ((_, outcome),) = transport.deliver(letters(1))
     assert "did not answer within 0.125 s" in str(outcome)
 
 
