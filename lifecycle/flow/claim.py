@@ -44,7 +44,7 @@ class Claimed:
     """Messages that nobody hinted, claimed because they are more important than some that were."""
 
 
-@dataclass(slots=True)  # not frozen, because freezing trebles the cost of making one, and each message needs one
+@dataclass(slots=True)  # one for every message; not frozen, because making a frozen one takes four times as long
 class ToSend:
     """One message of a claim, with all that rendering it needs."""
 

@@ -19,7 +19,7 @@ from lifecycle.mail.transport import Letter, Transport
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
 
 
-@dataclass(slots=True)
+@dataclass(slots=True)  # one for every message; not frozen, because making a frozen one takes four times as long
 class Envelope:
     """What a letter needs besides its content; `marketing` mail carries the List-Unsubscribe headers."""
 

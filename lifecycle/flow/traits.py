@@ -40,4 +40,4 @@ def set_traits(connection: Connection, sets: Sequence[TraitsSet], now: datetime)
     ahead = [customer for customer, at in newest.items() if at is not None and at >= now]
     for customer, said in events.statements(connection, ahead).items():
         known[customer] = {"created_at": known[customer]["created_at"], **profile.fold(said.traits)}
-    customers.write(connection, known, {customer: now for customer in newest} | {one: newest[one] for one in ahead})
+    customers.write(connection, known, dict.fromkeys(newest, now) | {one: newest[one] for one in ahead})

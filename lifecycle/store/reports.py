@@ -35,7 +35,6 @@ _MESSAGE: Mapping[str, TypeEngine[Any]] = {
     "attempts": Id,
     "message_id": Text(),
 }
-MESSAGE_FIELDS = tuple(_MESSAGE)
 """The fields of `messages --json`, in their order; others rely on them."""
 
 _MESSAGE_COLUMNS = ", ".join(f'"{name}"' for name in _MESSAGE)
