@@ -99,7 +99,8 @@ class Settings(BaseSettings):
     )
     lease: timedelta = Field(
         default=timedelta(minutes=5),
-        description="How long a worker may hold what it claimed before others take it over, in seconds.",
+        description="How long a worker may hold what it claimed before others take it over, in seconds; at least 60 in "
+        "production. No single wait for the mail server is longer than an eighth of it.",
     )
     max_lateness: timedelta = Field(
         default=timedelta(hours=72),
