@@ -19,6 +19,9 @@ _STANDING = {
     "trigger": Json,
     "entered_at": Instant(),
 }
+# By id first, whatever is known of the other columns: without statistics PostgreSQL takes state and awaiting for rare
+# and reads the whole table for them, 130 ms a batch in place of 2.
+_MINE = "WITH mine AS MATERIALIZED (SELECT * FROM enrollment WHERE id IN {ids})"
 _COLUMNS = ", ".join(f'"{name}"' for name in _STANDING)
 
 CLAIM_DUE = Statement(
@@ -42,18 +45,16 @@ LOCK_CUSTOMERS = Statement(
 
 DUE = Statement(
     f"""
-    SELECT {_COLUMNS} FROM enrollment
-    WHERE id IN {{ids}} AND state = 'active' AND due_at <= :now
-    ORDER BY id
+    {_MINE}
+    SELECT {_COLUMNS} FROM mine WHERE state = 'active' AND due_at <= :now ORDER BY id
     """,
     returns=_STANDING,
 )
 
 AWAITING_MESSAGE = Statement(
     f"""
-    SELECT {_COLUMNS} FROM enrollment
-    WHERE id IN {{ids}} AND state = 'active' AND awaiting = 'message'
-    ORDER BY id
+    {_MINE}
+    SELECT {_COLUMNS} FROM mine WHERE state = 'active' AND awaiting = 'message' ORDER BY id
     """,
     returns=_STANDING,
 )
