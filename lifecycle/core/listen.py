@@ -5,95 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from lifecycle.journey.conditions import AttributeRef, Compare, Condition, Count, IsSet, IsTrue, OneOf, walk
+from lifecycle.journey.conditions import Condition
 from lifecycle.journey.durations import Duration
 from lifecycle.journey.entries import On
 from lifecycle.journey.journey import Journey
 from lifecycle.journey.project import Project
-from lifecycle.journey.steps import WaitFor, walk_steps
+from lifecycle.journey.steps import WaitFor
 from lifecycle.wire import Fact, Track
 
-from .evaluate import counted, demands, matches
+from .evaluate import counted, matches
 from .facts import Activity, Facts, Occurrence
+from .listeners import Listeners, looks_at_traits
 from .profile import merge
-
-
-@dataclass(frozen=True, slots=True)
-class Listeners:
-    """Which journeys listen to which events, by event name; computed once per project.
-
-    `heard`: events that can end or wake somebody; `entries`: the journeys that they let in; `reading`: events for
-    which a condition looks at the customer; `demands` and `counted`: what those conditions read.
-    """
-
-    entries: Mapping[str, tuple[Journey, ...]]
-    goals: Mapping[str, tuple[Journey, ...]]
-    exits: tuple[Journey, ...]
-    heard: frozenset[str]
-    heard_traits: bool
-    reading: frozenset[str]
-    demands: Mapping[str, Duration | None]
-    counted: frozenset[str]
-
-
-@lru_cache(maxsize=8)
-def listeners(project: Project) -> Listeners:
-    """The listeners of a project."""
-    entries: dict[str, tuple[Journey, ...]] = {}
-    goals: dict[str, tuple[Journey, ...]] = {}
-    heard: set[str] = set()
-    reading: set[str] = set()
-    conditions: list[Condition] = []
-    exits = tuple(journey for journey in project.journeys.values() if journey.exit_when is not None)
-    leaving = [journey.exit_when for journey in exits if journey.exit_when is not None]
-    for condition in leaving:
-        reading |= counted(condition)
-    heard |= reading
-
-    def listen(event: str, *asked: Condition | None) -> None:
-        mine = [condition for condition in asked if condition is not None]
-        conditions.extend(mine)
-        if any(map(_looks_at_customer, mine)):
-            reading.add(event)
-
-    for journey in project.journeys.values():
-        if isinstance(journey.enter, On):
-            entries[journey.enter.event] = (*entries.get(journey.enter.event, ()), journey)
-            listen(journey.enter.event, journey.enter.where, journey.only)
-        if journey.goal is not None:
-            goals[journey.goal.event] = (*goals.get(journey.goal.event, ()), journey)
-            heard.add(journey.goal.event)
-            listen(journey.goal.event, journey.goal.where)
-        for step in walk_steps(journey.steps):
-            if isinstance(step, WaitFor):
-                heard.add(step.event)
-                listen(step.event, step.where)
-    conditions += leaving
-    return Listeners(
-        entries,
-        goals,
-        exits,
-        frozenset(heard),
-        any(_looks_at_traits(condition) for condition in leaving),
-        frozenset(reading),
-        demands(*conditions),
-        counted(*conditions),
-    )
-
-
-def _looks_at_traits(condition: Condition) -> bool:
-    return any(
-        isinstance(node, Compare | OneOf | IsSet | IsTrue) and isinstance(node.left, AttributeRef)
-        for node in walk(condition)
-    )
-
-
-def _looks_at_customer(condition: Condition) -> bool:
-    return _looks_at_traits(condition) or any(isinstance(node, Count) for node in walk(condition))
 
 
 @dataclass(slots=True)
@@ -119,6 +45,10 @@ class Visit:
     entry: int
     entered_at: datetime
     open: bool
+
+    def keeps_out(self, again_after: Duration | None, now: datetime) -> bool:
+        """Whether another entry at `now` is one too many: still inside, once ever, or too soon."""
+        return self.open or again_after is None or self.entered_at + again_after.rolling > now
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,8 +202,7 @@ class Hearing:
             self.reactions.ignore(journey.name, "late" if key is not None else "no_key")
             return
         visit = self.visits.get((journey.name, event.customer_id, key))
-        again = journey.again_after
-        if visit and (visit.open or again is None or visit.entered_at + again.rolling > self.now):
+        if visit and visit.keeps_out(journey.again_after, self.now):
             self.reactions.ignore(journey.name, "ignored")
             return
         number = 1 if visit is None else visit.entry + 1
@@ -291,7 +220,7 @@ class Hearing:
             if journey is None or journey.exit_when is None or one.id in self.reactions.ended:
                 continue
             concerned = not names.isdisjoint(counted(journey.exit_when)) or (
-                traits_changed and _looks_at_traits(journey.exit_when)
+                traits_changed and looks_at_traits(journey.exit_when)
             )
             if concerned and self._matches(journey.exit_when, journey, one.trigger):
                 self._end(one, "exited", "exit_when")

@@ -41,8 +41,7 @@ def enter_by_hand(
         new = []
         for customer in (one for one in customers if not answers[one]):
             visit = visits.get(_key(journey, customer))
-            again = journey.again_after
-            if visit is not None and (visit.open or again is None or visit.entered_at + again.rolling > now):
+            if visit is not None and visit.keeps_out(journey.again_after, now):
                 answers[customer] = "is in it already" if visit.open else "was in it, and may not enter again (yet)"
                 continue
             number = 1 if visit is None else visit.entry + 1

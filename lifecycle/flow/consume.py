@@ -24,6 +24,7 @@ from lifecycle.core import listen
 from lifecycle.core.calendar import zone_named
 from lifecycle.core.facts import Facts
 from lifecycle.core.listen import Enrolled, Hearing, Reactions, Visit
+from lifecycle.core.listeners import listeners
 from lifecycle.journey.project import Project
 from lifecycle.store import customers, dead_letters, entering, events, listening, tallies
 from lifecycle.store.database import Database
@@ -146,7 +147,7 @@ class _Batch:
         self.now = now
         self.lease = lease
         self.earliest = now - max_lateness
-        self.found = listen.listeners(project)
+        self.found = listeners(project)
         self.taken = Taken()
         self.by_message: dict[str, _Reading] = {}
         self.ignored: Mapping[tuple[str, str], int] = {}
