@@ -24,7 +24,7 @@ from lifecycle.journey.project import Project
 from lifecycle.journey.steps import Send
 from lifecycle.store import enrollments, messages
 from lifecycle.store.database import Database
-from lifecycle.store.facts import load_facts
+from lifecycle.store.facts import facts_of
 
 from .poison import without_poison
 from .traits import TraitsSet, set_traits
@@ -54,14 +54,7 @@ def move(
     """Decides for each enrollment in `rows`, whose customers are locked; returns the ids of the messages planned."""
     known = [row for row in rows if row.journey in project.journeys]
     wanted = needs(project.journeys[name] for name in {row.journey for row in known})
-    facts = load_facts(
-        connection,
-        sorted({row.customer_id for row in known}),
-        demands=wanted.occurrences,
-        events=wanted.activity,
-        now=now,
-        default_zone=project.policy.timezone,
-    )
+    facts = facts_of(connection, project, {row.customer_id for row in known}, wanted, now)
     changes = _Changes()
     for row in known:
         journey = project.journeys[row.journey]

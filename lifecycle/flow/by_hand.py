@@ -16,7 +16,7 @@ from lifecycle.journey.journey import Journey
 from lifecycle.journey.project import Project
 from lifecycle.store import entering
 from lifecycle.store.database import Database
-from lifecycle.store.facts import load_facts
+from lifecycle.store.facts import facts_of
 from lifecycle.store.sql import Statement
 
 _LOCK = Statement("SELECT id FROM customer WHERE id IN {keys} ORDER BY id {lock}")
@@ -57,14 +57,7 @@ def _refusals(
     """Who is unknown, or whom `only=` leaves out."""
     only = journey.only
     wanted = needs_of(*([only] if only is not None else []))
-    facts = load_facts(
-        connection,
-        customers,
-        demands=wanted.occurrences,
-        events=wanted.activity,
-        now=now,
-        default_zone=project.policy.timezone,
-    )
+    facts = facts_of(connection, project, customers, wanted, now)
     return {
         customer: "is not known"
         if customer not in facts

@@ -21,7 +21,7 @@ from lifecycle.core.needs import needs_of
 from lifecycle.journey.project import Project
 from lifecycle.store import enrollments, messages, suppressions
 from lifecycle.store.database import Database
-from lifecycle.store.facts import customer_traits, load_facts
+from lifecycle.store.facts import customer_traits, facts_of
 from lifecycle.store.messages import Due
 
 from .advance import CLOCKS_DIFFER, with_trigger
@@ -113,14 +113,7 @@ def _exit_now(connection: Connection, project: Project, rows: Sequence[Due], now
     if not watched:
         return set()
     wanted = needs_of(*conditions.values())
-    facts = load_facts(
-        connection,
-        sorted({row.customer_id for row in watched}),
-        demands=wanted.occurrences,
-        events=wanted.activity,
-        now=now,
-        default_zone=project.policy.timezone,
-    )
+    facts = facts_of(connection, project, {row.customer_id for row in watched}, wanted, now)
     ended = {
         row.enrollment_id
         for row in watched

@@ -11,7 +11,9 @@ from sqlalchemy import Connection, Date
 from lifecycle.core.calendar import zone_named
 from lifecycle.core.evaluate import window_start
 from lifecycle.core.facts import Activity, Facts, Occurrence
+from lifecycle.core.needs import Needs
 from lifecycle.journey.durations import Duration
+from lifecycle.journey.project import Project
 from lifecycle.journey.vocabulary import RESERVED
 
 from .sql import Statement
@@ -74,6 +76,20 @@ def load_facts(
         )
         for row in _CUSTOMERS.run(connection, keys=ids).all()
     }
+
+
+def facts_of(
+    connection: Connection, project: Project, customer_ids: Collection[str], wanted: Needs, now: datetime
+) -> dict[str, Facts]:
+    """What `wanted` names of these customers, by id; unknown zones mean the policy's."""
+    return load_facts(
+        connection,
+        sorted(customer_ids),
+        demands=wanted.occurrences,
+        events=wanted.activity,
+        now=now,
+        default_zone=project.policy.timezone,
+    )
 
 
 def customer_traits(row: Any) -> dict[str, object]:
