@@ -44,7 +44,13 @@ def start(home: Path, *options: str) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        preexec_fn=hear_ctrl_c,
     )
+
+
+def hear_ctrl_c() -> None:
+    """As in a terminal: whoever starts the tests in a shell's background makes them, and their children, deaf to it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def running_in(folder: Path) -> list[psutil.Process]:
