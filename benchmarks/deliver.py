@@ -21,9 +21,13 @@ from .sink import Sink
 
 @dataclass(slots=True)
 class _Runs:
-    """Emails per second of each way, run by run, and CPU seconds per 1,000 emails."""
+    """Emails per second of each way, run by run, and CPU seconds per 1,000 emails.
+
+    `ours`: from `pending` to recorded `sent`; `whole`: with finding what is due and moving the journeys on.
+    """
 
     ours: list[float] = field(default_factory=list)
+    whole: list[float] = field(default_factory=list)
     smtplib: list[float] = field(default_factory=list)
     blast: list[float] = field(default_factory=list)
     unread: list[float] = field(default_factory=list)
@@ -51,8 +55,11 @@ def run(bench: Bench) -> Iterator[Line]:
         beside = f"{ours}; bytes into a socket {median(runs.unread)}/s"
         what = "delivering ÷ bytes into a socket, no reply looked at"
         yield Line(None, kind, ratios(runs.ours, runs.unread), beside, what, "×")
+        what = "finding what is due, delivering it and moving the journeys on ÷ a bare smtplib loop"
+        yield Line(None, kind, ratios(runs.whole, runs.smtplib), f"{median(runs.whole)} emails/s", what, "×")
         yield Line("deliver.cpu", kind, cpu, shares)
-        yield Line("deliver.two", kind, ratios(runs.two, runs.ours), f"two {median(runs.two)} emails/s, one {ours}")
+        two = f"two {median(runs.two)} emails/s, one {median(runs.whole)} emails/s, all of the work"
+        yield Line("deliver.two", kind, ratios(runs.two, runs.whole), two)
 
 
 def memory(bench: Bench) -> Iterator[Line]:
@@ -97,7 +104,8 @@ def _measure(bench: Bench, project: Project, db: Database, sink: Sink) -> tuple[
             first += 3 * many + few
             if not warm:
                 continue
-            runs.ours += per_second(many, [ours.seconds])
+            runs.ours += per_second(many, [ours.sending])
+            runs.whole += per_second(many, [ours.seconds])
             runs.smtplib += per_second(many, [smtplib])
             runs.blast += per_second(many, [blasted])
             runs.unread += per_second(many, [unread])

@@ -50,15 +50,31 @@ def deliver(
     Ids that are not due (any more) are passed over; those that are final only have their journeys told.
     """
     recorder.repeat()  # what an earlier try recorded, if it lost the database before its end
-    all_ids = [*ids]
-    for claimed in in_parts("message", lambda some: claim(db, project, mailer, some, now(), lease), ids):
-        all_ids += claimed.beside
-        if claimed.letters:
-            _send(mailer, recorder, claimed, now, stopping)
+    beside = send(db, project, mailer, recorder, ids, now=now, lease=lease, stopping=stopping)
     moment = now()
-    planned = without_poison("message", lambda some: finish(db, project, some, moment, lease), all_ids)
+    planned = without_poison("message", lambda some: finish(db, project, some, moment, lease), [*ids, *beside])
     recorder.forget()
     return planned
+
+
+def send(
+    db: Database,
+    project: Project,
+    mailer: Mailer,
+    recorder: Recorder,
+    ids: Sequence[int],
+    *,
+    now: Clock,
+    lease: timedelta,
+    stopping: Callable[[], bool] = lambda: False,
+) -> list[int]:
+    """Claims, sends and records the due ones among `ids`; returns the ids of what was claimed beside them."""
+    beside: list[int] = []
+    for claimed in in_parts("message", lambda some: claim(db, project, mailer, some, now(), lease), ids):
+        beside += claimed.beside
+        if claimed.letters:
+            _send(mailer, recorder, claimed, now, stopping)
+    return beside
 
 
 def _send(mailer: Mailer, recorder: Recorder, claimed: Claimed, now: Clock, stopping: Callable[[], bool]) -> None:

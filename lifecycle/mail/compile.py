@@ -132,6 +132,7 @@ def _to_html(source: Source, masked: Masked, found: Outline) -> str:
     html = html.replace("</head>", _font_links(html, found.fonts) + "</head>", 1)
     html = _STYLE.sub(lambda style: _ascii_css(style[0]), html)
     html = _INDENT.sub("\n", html)
+    html = html.replace("\n.", "\n .")  # or SMTP doubles the dot, which costs every email a copy
     html = re.sub(f"<!--({masked.pattern.pattern})-->", r"\1", html)
     for word, token in masked.tokens.items():
         if word not in html:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
+from functools import lru_cache
 
 from jinja2 import Undefined
 
@@ -27,6 +28,11 @@ def money(value: object, currency: str = "USD") -> str:
     """Return an amount for people: 29.325 → "$29.33"; halves round up, currencies without cents show none."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         raise ValueError(f"money expects a number, not {type(value).__name__}")
+    return _in_money(value, currency)
+
+
+@lru_cache(maxsize=1024, typed=True)  # one email says the same amount in subject, text and HTML
+def _in_money(value: int | float | str | Decimal, currency: str) -> str:
     try:
         amount = Decimal(str(value))
         if amount.is_nan():

@@ -210,7 +210,7 @@ def _fits_7bit(body: bytes) -> bool:
 
 def _html_part(html: str) -> bytes:
     body = html.encode("ascii", "xmlcharrefreplace")
-    if _fits_7bit(body) and not (b"&#" in body and _UNREADABLE_REFERENCE.search(body)):
+    if _fits_7bit(body) and (html.isascii() or not _UNREADABLE_REFERENCE.search(body)):
         return b'Content-Type: text/html; charset="utf-8"\r\nContent-Transfer-Encoding: 7bit\r\n\r\n' + _crlf(body)
     return b'Content-Type: text/html; charset="utf-8"\r\n' + _encoded(html)
 

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from jinja2 import Template, UndefinedError
+from jinja2.runtime import Context
 
 from lifecycle.errors import RenderError
 from lifecycle.mail.compiled import CompiledEmail
@@ -26,7 +27,7 @@ _GAPS = re.compile(r"\n{3,}")
 _SUBJECT_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # one for every message; not frozen, because making a frozen one takes four times as long
 class Rendered:
     """One email for one customer, ready for the assembler."""
 
@@ -122,7 +123,7 @@ class Renderer:
 
 def _render(template: Template, data: dict[str, object]) -> str:
     """What Template.render does, but that `data` holds the globals already: merging them costs as much as rendering."""
-    return "".join(template.root_render_func(template.new_context(data, shared=True)))
+    return "".join(template.root_render_func(Context(template.environment, data, template.name, template.blocks)))
 
 
 def _one_line(text: str) -> str:

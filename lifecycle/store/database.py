@@ -7,6 +7,7 @@ order; a statement after the lock sees what the lock waited for, which is what m
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache, cached_property
@@ -18,6 +19,9 @@ import orjson
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from .turn import execute_in_turn
+
+_PATIENT = "PRAGMA busy_timeout=30000"
 _STATISTICS_SINCE = text("SELECT COALESCE(extract(epoch FROM stats_reset)::text, '') FROM pg_stat_bgwriter")
 
 
@@ -88,6 +92,7 @@ class Database:
 
 def _prepare_postgres(connection: Any, _: ConnectionPoolEntry) -> None:
     connection.execute("SET TIME ZONE 'UTC'")  # so that moments arrive as they are used
+    connection.execute("SET random_page_cost = 1.1")
     connection.commit()
 
 
@@ -96,11 +101,11 @@ def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",  # what is claimed or accepted outlives a power cut; see the recorder for the exception
-        "busy_timeout=30000",
         "wal_autocheckpoint=20000",
         "cache_size=-65536",
     ):
         connection.execute(f"PRAGMA {pragma}")
+    connection.execute(_PATIENT)
 
 
 @cache
@@ -113,5 +118,14 @@ def _boot() -> str:
 
 
 def _begin_immediate(connection: Connection) -> None:
-    reading = connection.get_execution_options().get("reading")
-    connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
+    if connection.get_execution_options().get("reading"):
+        connection.exec_driver_sql("BEGIN")
+        return
+    driver: Any = connection.connection.dbapi_connection
+    driver.execute("PRAGMA busy_timeout=0")
+    try:
+        execute_in_turn(driver, "BEGIN IMMEDIATE")
+    except sqlite3.Error:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")  # once more, for SQLAlchemy's own kind of error
+    finally:
+        driver.execute(_PATIENT)

@@ -3,7 +3,7 @@
 One record per message, sent to the database before the next message's content leaves, is what bounds what a crash
 can leave uncertain. To cost no round trip each:
 
-- PostgreSQL: libpq's pipeline mode on a connection of its own, the reply read one record later, and
+- PostgreSQL: libpq's pipeline mode on a connection of its own, the replies read some records later, and
   `synchronous_commit=off`: a record survives the death of this process; only a crash of the database can lose those
   of its last half second. So whenever the connection is lost, all of them are written again, up to the last commit
   that was waited for; if this process dies as well, they are uncertain (`messages.RECOVER`), not sent twice.
@@ -29,6 +29,7 @@ from . import messages, suppressions
 from .database import Database
 from .outage import cause, is_outage
 from .suppressions import Suppressed
+from .turn import execute_in_turn
 from .types import stamp
 
 log = logging.getLogger(__name__)
@@ -173,10 +174,11 @@ class _SqliteLine:
         self._connection.detach()  # nobody else shall get a connection that waits for no disk
         self._driver: sqlite3.Connection = self._connection.dbapi_connection  # type: ignore[assignment]
         self._driver.execute("PRAGMA synchronous=NORMAL")
+        self._driver.execute("PRAGMA busy_timeout=0")
 
     def write(self, sent: Sent) -> None:
         id_, claim, at, subject = sent
-        self._driver.execute(self._SQL, (stamp(at), subject, id_, claim))
+        execute_in_turn(self._driver, self._SQL, (stamp(at), subject, id_, claim))
 
     def flush(self) -> None:
         pass
@@ -186,6 +188,9 @@ class _SqliteLine:
 
 
 class _PostgresLine:
+    _MOST_UNCONFIRMED = 32
+    """So that reading costs no wait, and one look at the socket serves several replies."""
+
     _SQL = (
         b"UPDATE message SET state = 'sent', sent_at = $1::timestamptz, subject = CASE WHEN email IS NOT NULL THEN $2 "
         b"END, reason = NULL WHERE id = $3::bigint AND claim = $4 AND state IN ('sending', 'uncertain')"
@@ -209,8 +214,9 @@ class _PostgresLine:
         self._pg.send_query_prepared(b"sent", (stamp(at).encode(), subject.encode(), b"%d" % id_, claim.encode()))
         self._pg.pipeline_sync()
         self._pg.flush()
-        if self._unconfirmed > 1:
-            self._confirm()
+        if self._unconfirmed == self._MOST_UNCONFIRMED:
+            while self._unconfirmed > self._MOST_UNCONFIRMED // 2:
+                self._confirm()
 
     def flush(self) -> None:
         while self._unconfirmed:

@@ -24,7 +24,7 @@ from .types import stamp
 
 
 class Statement:
-    """A statement for both databases.
+    """A statement for both databases; `postgresql` is its text there where one text does not serve both.
 
     `rows` maps the columns of `{rows}` to PostgreSQL types (text, bigint, timestamptz, jsonb, boolean, date);
     `returns` maps result columns to SQLAlchemy types where the driver's own value is not what is wanted.
@@ -34,10 +34,12 @@ class Statement:
         self,
         sql: str,
         *,
+        postgresql: str | None = None,
         rows: Mapping[str, str] | None = None,
         returns: Mapping[str, Any] | None = None,
     ) -> None:
-        self._texts = {dialect: _text(sql, dialect, rows or {}, returns or {}) for dialect in ("postgresql", "sqlite")}
+        texts = {"postgresql": postgresql or sql, "sqlite": sql}
+        self._texts = {dialect: _text(each, dialect, rows or {}, returns or {}) for dialect, each in texts.items()}
 
     def run(self, connection: Connection, **parameters: Any) -> CursorResult[Any]:
         """Executes it; lists become JSON, everything else is bound as it is (moments through `stamp`)."""

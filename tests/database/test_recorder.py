@@ -94,8 +94,7 @@ def test_a_database_that_goes_away_for_a_minute_loses_no_outcome(
 
     stage = crowd(database, 5, pause)
     if database.is_sqlite:
-        monkeypatch.setattr("lifecycle.store.database._prepare_sqlite", _impatient)
-        database.close()
+        monkeypatch.setattr("lifecycle.store.turn.LONGEST_WAIT", 0.001)
 
     def answer(letter: Letter) -> Outcome:
         if len(stage.outbox.letters) == 3:
@@ -113,11 +112,6 @@ def test_a_database_that_goes_away_for_a_minute_loses_no_outcome(
     assert len(pauses) < 12
     assert "the database is away" in caplog.text
     assert "example.com" not in caplog.text
-
-
-def _impatient(connection: Any, _: Any) -> None:
-    connection.isolation_level = None
-    connection.execute("PRAGMA busy_timeout=1")
 
 
 def test_a_disk_that_is_full_stops_the_batch_in_one_line_and_nothing_is_half_done(sqlite_database: Database) -> None:
