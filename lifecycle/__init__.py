@@ -9,18 +9,26 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .journey.caps import Cap, Keep
+    from .journey.digest import Digest
     from .journey.durations import Duration, days, hours, minutes, weeks
     from .journey.entries import each_year, manually, on, on_date, when
+    from .journey.fatigue import Fatigue, Sunset
     from .journey.journey import Journey, always
-    from .journey.policy import Cap, Policy, QuietHours, Sender
+    from .journey.mutes import Mute
+    from .journey.policy import Policy, QuietHours, Sender
     from .journey.steps import Arm, Branch, Exit, Send, Set, Split, Wait, WaitFor
     from .journey.vocabulary import Attribute, Event, Flag, Property
 
 _HOMES = {
+    "caps": ("Cap", "Keep"),
+    "digest": ("Digest",),
     "durations": ("Duration", "days", "hours", "minutes", "weeks"),
     "entries": ("each_year", "manually", "on", "on_date", "when"),
+    "fatigue": ("Fatigue", "Sunset"),
     "journey": ("Journey", "always"),
-    "policy": ("Cap", "Policy", "QuietHours", "Sender"),
+    "mutes": ("Mute",),
+    "policy": ("Policy", "QuietHours", "Sender"),
     "steps": ("Arm", "Branch", "Exit", "Send", "Set", "Split", "Wait", "WaitFor"),
     "vocabulary": ("Attribute", "Event", "Flag", "Property"),
 }
@@ -31,11 +39,15 @@ __all__ = [
     "Attribute",
     "Branch",
     "Cap",
+    "Digest",
     "Duration",
     "Event",
     "Exit",
+    "Fatigue",
     "Flag",
     "Journey",
+    "Keep",
+    "Mute",
     "Policy",
     "Property",
     "QuietHours",
@@ -43,6 +55,7 @@ __all__ = [
     "Sender",
     "Set",
     "Split",
+    "Sunset",
     "Wait",
     "WaitFor",
     "always",

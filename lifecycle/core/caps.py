@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from lifecycle.journey.policy import Cap
+from lifecycle.journey.caps import Cap
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,30 +25,30 @@ class Counted:
 def full(caps: Sequence[Cap], counts: Sequence[int], topic: str) -> Cap | None:
     """The first cap that has no room for a message of `topic`, given how many count under each cap now."""
     for cap, count in zip(caps, counts, strict=True):
-        if count >= cap.limit and cap.counts(topic):
+        if count >= cap.limit and cap.concerns(topic):
             return cap
     return None
 
 
 def counts_now(caps: Sequence[Cap], history: Sequence[Counted], now: datetime) -> list[int]:
     """How many messages of `history` count under each cap at `now`."""
-    return [sum(1 for past in history if past.at > now - cap.window and cap.counts(past.topic)) for cap in caps]
+    return [sum(1 for past in history if past.at > now - cap.span and cap.concerns(past.topic)) for cap in caps]
 
 
 def next_free(caps: Sequence[Cap], history: Sequence[Counted], topic: str, now: datetime) -> datetime | None:
     """The first moment from `now` on at which every cap has room for `topic`; None if one never has."""
     moment = now
     for cap in caps:
-        if not cap.counts(topic):
+        if not cap.concerns(topic):
             continue
         if cap.limit == 0:
             return None
-        moments = sorted((past.at for past in history if cap.counts(past.topic)), reverse=True)
+        moments = sorted((past.at for past in history if cap.concerns(past.topic)), reverse=True)
         if len(moments) >= cap.limit:
-            moment = max(moment, moments[cap.limit - 1] + cap.window)
+            moment = max(moment, moments[cap.limit - 1] + cap.span)
     return moment
 
 
 def longest(caps: Sequence[Cap]) -> timedelta:
     """The longest window; nothing without caps."""
-    return max((cap.window for cap in caps), default=timedelta(0))
+    return max((cap.span for cap in caps), default=timedelta(0))

@@ -49,5 +49,5 @@ class Sends:
     def add(self, customer: str, topic: str, now: datetime) -> None:
         """Counts one more, reserved in this batch."""
         before = self.counts.get(customer, self._none)
-        self.counts[customer] = [count + cap.counts(topic) for cap, count in zip(self._caps, before, strict=True)]
+        self.counts[customer] = [count + cap.concerns(topic) for cap, count in zip(self._caps, before, strict=True)]
         self.history.setdefault(customer, []).append(Counted(now, topic))

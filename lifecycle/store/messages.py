@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Date, Text
 
 from lifecycle.core.caps import longest
-from lifecycle.journey.policy import Cap
+from lifecycle.journey.caps import Cap
 
 from .sql import Statement
 from .types import Id, Instant, Json
@@ -311,7 +311,7 @@ def count_sends(
         return {}
     parameters: dict[str, Any] = {"keys": list(customer_ids), "since": now - longest(caps)}
     for n, cap in enumerate(caps):
-        parameters[f"since_{n}"] = now - cap.window
+        parameters[f"since_{n}"] = now - cap.span
         if cap.topic:
             parameters[f"topic_{n}"] = cap.topic
     return {row[0]: list(row[1:]) for row in _counting(caps).run(connection, **parameters).all()}

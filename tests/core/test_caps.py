@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lifecycle.core.caps import Counted, counts_now, full, longest, next_free
+from lifecycle.journey.caps import Cap
 from lifecycle.journey.durations import Duration, days, hours
-from lifecycle.journey.policy import Cap
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 TOPICS = ["offers", "orders", "news"]
@@ -30,11 +30,11 @@ attempts = st.lists(st.tuples(st.integers(0, 20), st.sampled_from(TOPICS)), max_
 def has_room(caps: list[Cap], history: list[Counted], topic: str, now: datetime) -> bool:
     """Brute force: with one more at `now`, every half-open window that holds it has at most the limit."""
     for cap in caps:
-        if not cap.counts(topic):
+        if not cap.concerns(topic):
             continue
-        counted = [past.at for past in history if cap.counts(past.topic)]
-        for start in [*(at for at in counted if now - cap.window < at <= now), now]:
-            if sum(start <= at < start + cap.window for at in [*counted, now]) > cap.limit:
+        counted = [past.at for past in history if cap.concerns(past.topic)]
+        for start in [*(at for at in counted if now - cap.span < at <= now), now]:
+            if sum(start <= at < start + cap.span for at in [*counted, now]) > cap.limit:
                 return False
     return True
 
@@ -54,7 +54,7 @@ def test_sending_whenever_no_cap_is_full_never_puts_more_than_the_limit_into_any
         if full(caps, counts_now(caps, history, now), topic) is None:
             history.append(Counted(now, topic))
     for cap in caps:
-        assert most_in_a_window([past.at for past in history if cap.counts(past.topic)], cap.window) <= cap.limit
+        assert most_in_a_window([past.at for past in history if cap.concerns(past.topic)], cap.span) <= cap.limit
 
 
 @given(caps_of_a_policy, attempts)
@@ -71,7 +71,7 @@ def test_waiting_for_the_next_free_moment_never_puts_more_than_the_limit_into_an
         assert full(caps, counts_now(caps, history, now), topic) is None
         history.append(Counted(now, topic))
     for cap in caps:
-        assert most_in_a_window([past.at for past in history if cap.counts(past.topic)], cap.window) <= cap.limit
+        assert most_in_a_window([past.at for past in history if cap.concerns(past.topic)], cap.span) <= cap.limit
 
 
 @given(caps_of_a_policy, attempts, st.sampled_from(TOPICS), st.integers(0, 30))

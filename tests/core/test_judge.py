@@ -56,7 +56,7 @@ class Case:
     def verdict(self) -> Verdict:
         policy = Policy(sender=SENDER, quiet_hours=self.quiet, caps=CAPS, consent=self.consent)
         counts = [
-            sum(past.at > self.now - cap.window and cap.counts(past.topic) for past in self.history) for cap in CAPS
+            sum(past.at > self.now - cap.span and cap.concerns(past.topic) for past in self.history) for cap in CAPS
         ]
         return judge(self.message, self.recipient, policy, counts, self.history, self.now)
 

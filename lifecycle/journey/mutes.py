@@ -1,0 +1,24 @@
+"""Mutes: times at which somebody gets no marketing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lifecycle.errors import DefinitionError
+
+from .conditions import Condition, as_condition
+from .origin import here, is_text
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Mute:
+    """No marketing to whom `when` holds; what is planned waits, and expires rather than piling up."""
+
+    name: str
+    when: Condition
+
+    def __init__(self, name: str, *, when: Condition) -> None:
+        if not is_text(name):
+            raise DefinitionError(here(), f"Mute({name!r}) has no name", 'write Mute("open complaint", when=…)')
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "when", as_condition(when, "when="))
