@@ -43,6 +43,8 @@ class Cap:
     counts: Mail
     obeyed_by: Mail
     keep: Keep | None
+    note: str
+    """Why one customer has it and others have not, as reasons say it; empty for the policy's own."""
 
     def __init__(
         self,
@@ -81,9 +83,25 @@ class Cap:
             "counts": counts,
             "obeyed_by": obeyed_by,
             "keep": keep,
+            "note": "",
         }
         for name, value in values.items():
             object.__setattr__(self, name, value)
+
+    def for_one(self, note: str) -> Cap:
+        """The same for one customer, with why they have it."""
+        copy = Cap(
+            self.limit,
+            per=self.per,
+            topic=self.topic,
+            journey=self.journey,
+            window=self.window,
+            counts=self.counts,
+            obeyed_by=self.obeyed_by,
+            keep=self.keep,
+        )
+        object.__setattr__(copy, "note", note)
+        return copy
 
     @property
     def span(self) -> timedelta:
@@ -96,7 +114,8 @@ class Cap:
         per = str(self.per).replace("day", "calendar day") if self.window == "calendar" else str(self.per)
         of = f" of {self.topic}" if self.topic else ""
         within = f" in {self.journey}" if self.journey else ""
-        return f"{self.limit} per {per}{of}{within}" + (", all mail" if self.counts == "all" else "")
+        counted = ", all mail" if self.counts == "all" else ""
+        return f"{self.limit} per {per}{of}{within}{counted}" + (f", {self.note}" if self.note else "")
 
     def concerns(self, topic: str) -> bool:
         """Whether a message of `topic` falls under it."""
