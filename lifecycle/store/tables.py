@@ -39,8 +39,8 @@ class Customer(SQLModel, table=True):
     """Newest statement by topic ("*" is all): {"offers": {"granted": true, "at": "…Z"}}; history is in `consent`."""
     erased_at: datetime | None = Field(default=None, sa_type=Instant)
     pace: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False, server_default="{}"))
-    """How much they asked for, the newest by topic ("*" is all): {"offers": {"at_most": 1, "per_days": 7, "at": "…Z"},
-    "pause": {"until": "2026-12-31", "at": "…Z"}}."""
+    """How much they asked for, the newest by topic ("*" is all): {"caps": {"offers": {"at_most": 1, "per_days": 7,
+    "at": "…Z"}}, "pause": {"until": "2026-12-31", "at": "…Z"}}."""
 
 
 class Event(SQLModel, table=True):
@@ -162,6 +162,12 @@ class Message(SQLModel, table=True):
             sqlite_where=text("counted_at IS NOT NULL"),
         ),
         Index(
+            "message_capped",
+            "capped_at",
+            postgresql_where=text("capped_at IS NOT NULL"),
+            sqlite_where=text("capped_at IS NOT NULL"),
+        ),
+        Index(
             "message_wake",
             "wake_at",
             postgresql_where=text("wake_at IS NOT NULL"),
@@ -216,9 +222,17 @@ class Message(SQLModel, table=True):
 
 class Fatigue(SQLModel, table=True):
     """How much one customer has had of us, computed set by set; `state` is undersaturated, on_target, saturated or
-    unknown."""
+    unknown. There is a row from the first marketing email on, while the policy asks for any of it."""
 
     __tablename__ = "fatigue"
+    __table_args__ = (
+        Index(
+            "fatigue_wake",
+            "wake_at",
+            postgresql_where=text("wake_at IS NOT NULL"),
+            sqlite_where=text("wake_at IS NOT NULL"),
+        ),
+    )
 
     customer_id: str = Field(primary_key=True, sa_type=Text)
     sent: int = 0
@@ -231,6 +245,8 @@ class Fatigue(SQLModel, table=True):
     sunset_at: datetime | None = Field(default=None, sa_type=Instant)
     """Since when marketing has stopped; null while it has not."""
     computed_at: datetime = Field(sa_type=Instant)
+    wake_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When it is computed again; null when only another email or event can change it."""
 
 
 class Pause(SQLModel, table=True):

@@ -20,6 +20,13 @@ def upgrade() -> None:
     op.add_column("message", sa.Column("lost_to", Json, nullable=True))
     op.add_column("message", sa.Column("digest_id", Id, nullable=True))
     op.add_column("message", sa.Column("sections", Json, nullable=True))
+    op.create_index(
+        "message_capped",
+        "message",
+        ["capped_at"],
+        postgresql_where=sa.text("capped_at IS NOT NULL"),
+        sqlite_where=sa.text("capped_at IS NOT NULL"),
+    )
     op.create_table(
         "fatigue",
         sa.Column("customer_id", sa.Text(), nullable=False),
@@ -32,7 +39,15 @@ def upgrade() -> None:
         sa.Column("state", sa.Text(), nullable=False),
         sa.Column("sunset_at", Instant(), nullable=True),
         sa.Column("computed_at", Instant(), nullable=False),
+        sa.Column("wake_at", Instant(), nullable=True),
         sa.PrimaryKeyConstraint("customer_id"),
+    )
+    op.create_index(
+        "fatigue_wake",
+        "fatigue",
+        ["wake_at"],
+        postgresql_where=sa.text("wake_at IS NOT NULL"),
+        sqlite_where=sa.text("wake_at IS NOT NULL"),
     )
     op.create_table(
         "pause",
@@ -56,6 +71,7 @@ def downgrade() -> None:
     op.drop_table("fingerprint")
     op.drop_table("pause")
     op.drop_table("fatigue")
+    op.drop_index("message_capped", table_name="message")
     for column in reversed(_OF_MESSAGES):
         op.drop_column("message", column)
     op.drop_column("customer", "pace")
