@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from fnmatch import translate
@@ -15,7 +15,7 @@ from lifecycle.journey.policy import Sender
 from lifecycle.mail.address import parse_address
 from lifecycle.mail.mime import Letterhead
 from lifecycle.mail.render import Rendered, Renderer
-from lifecycle.mail.transport import Letter, Transport
+from lifecycle.mail.transport import Letter, Transport, always_wanted
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
 
 
@@ -72,8 +72,15 @@ class Mailer:
         }
         return self.renderer.render(template, context), unsubscribe
 
-    def letter(self, envelope: Envelope, rendered: Rendered, unsubscribe: str, date: datetime) -> Letter:
-        """The finished letter, as bytes."""
+    def letter(
+        self,
+        envelope: Envelope,
+        rendered: Rendered,
+        unsubscribe: str,
+        date: datetime,
+        wanted: Callable[[], bool] = always_wanted,
+    ) -> Letter:
+        """The finished letter, as bytes; see Letter for `wanted`."""
         data = self._letterhead.assemble(
             to=envelope.address,
             subject=rendered.subject,
@@ -83,7 +90,7 @@ class Mailer:
             date=date,
             list_unsubscribe=unsubscribe if envelope.marketing else None,
         )
-        return Letter(envelope.id, self._sender.email, envelope.address, envelope.message_id, data)
+        return Letter(envelope.id, self._sender.email, envelope.address, envelope.message_id, data, wanted)
 
 
 @lru_cache(maxsize=4096)
