@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from .journey.entries import each_year, manually, on, on_date, when
     from .journey.fatigue import Fatigue, Sunset
     from .journey.journey import Journey, always
+    from .journey.last_send import last_send
     from .journey.mutes import Mute
     from .journey.policy import Policy, QuietHours, Sender
     from .journey.steps import Arm, Branch, Exit, Send, Set, Split, Wait, WaitFor
@@ -27,6 +28,7 @@ _HOMES = {
     "entries": ("each_year", "manually", "on", "on_date", "when"),
     "fatigue": ("Fatigue", "Sunset"),
     "journey": ("Journey", "always"),
+    "last_send": ("last_send",),
     "mutes": ("Mute",),
     "policy": ("Policy", "QuietHours", "Sender"),
     "steps": ("Arm", "Branch", "Exit", "Send", "Set", "Split", "Wait", "WaitFor"),
@@ -62,6 +64,7 @@ __all__ = [
     "days",
     "each_year",
     "hours",
+    "last_send",
     "manually",
     "minutes",
     "on",

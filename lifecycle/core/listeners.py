@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lifecycle.journey.conditions import AttributeRef, Compare, Condition, Count, IsSet, IsTrue, OneOf, walk
+from lifecycle.journey.conditions import After, AttributeRef, Compare, Condition, Count, IsSet, IsTrue, OneOf, walk
 from lifecycle.journey.durations import Duration
 from lifecycle.journey.entries import On
 from lifecycle.journey.journey import Journey
@@ -88,4 +88,4 @@ def looks_at_traits(condition: Condition) -> bool:
 
 
 def _looks_at_customer(condition: Condition) -> bool:
-    return looks_at_traits(condition) or any(isinstance(node, Count) for node in walk(condition))
+    return looks_at_traits(condition) or any(isinstance(node, Count | After) for node in walk(condition))

@@ -21,6 +21,7 @@ from .origin import here, is_storable
 
 Kind: TypeAlias = Literal["text", "number", "flag", "date", "instant"]
 Operator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
+Fate: TypeAlias = Literal["sent", "skipped", "digested"]
 Value: TypeAlias = str | int | float | Decimal | bool | date | datetime
 
 KINDS: dict[type, Kind] = {
@@ -139,6 +140,21 @@ class Count(Condition):
 
 
 @dataclass(frozen=True, slots=True)
+class After(Condition):
+    """`event` happened by now, and `other` not since: the last `event` is later than any `other`."""
+
+    event: str
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastSend(Condition):
+    """What became of the newest email of the same enrollment; unknown before the first."""
+
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True)
 class And(Condition):
     """Both hold."""
 
@@ -161,12 +177,12 @@ class Not(Condition):
     inner: Condition
 
 
-Node: TypeAlias = Compare | OneOf | IsSet | IsTrue | Count | And | Or | Not
+Node: TypeAlias = Compare | OneOf | IsSet | IsTrue | Count | After | LastSend | And | Or | Not
 
 
 def walk(condition: Condition) -> Iterator[Node]:
     """Every node of the tree, `where=` conditions included, parents first."""
-    assert isinstance(condition, (Compare, OneOf, IsSet, IsTrue, Count, And, Or, Not))
+    assert isinstance(condition, (Compare, OneOf, IsSet, IsTrue, Count, After, LastSend, And, Or, Not))
     yield condition
     match condition:
         case And(left, right) | Or(left, right):
@@ -230,6 +246,23 @@ def _is_double(value: int | float | Decimal) -> bool:
 def a(kind: Kind) -> str:
     """The kind with its article."""
     return f"an {kind}" if kind == "instant" else f"a {kind}"
+
+
+def of_customer(value: object, wanted_by: str) -> Condition:
+    """`value` as a node that can be asked of any customer, whatever they are enrolled in; raises DefinitionError."""
+    condition = as_condition(value, wanted_by)
+    if reads_last_send(condition):
+        raise DefinitionError(
+            here(),
+            f"{wanted_by} asks for last_send, but no email of a journey goes before it",
+            "use last_send in the when= of a Branch or in exit_when=, behind the Send that it is about",
+        )
+    return condition
+
+
+def reads_last_send(condition: Condition) -> bool:
+    """Whether the condition asks what became of the journey's last email."""
+    return any(isinstance(node, LastSend) for node in walk(condition))
 
 
 def as_condition(value: object, wanted_by: str = "a condition") -> Condition:

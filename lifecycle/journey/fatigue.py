@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from lifecycle.errors import DefinitionError
 
 from .durations import Duration, as_span
-from .entries import event_name
 from .origin import here
-from .vocabulary import Event
+from .vocabulary import Event, event_name
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -14,12 +14,12 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from lifecycle.errors import DefinitionError
 
-from .conditions import Condition, PropertyRef, as_condition
+from .conditions import Condition, PropertyRef, as_condition, of_customer
 from .durations import Duration, as_span, days
-from .entries import EachYear, Entry, On, OnDate, event_name
+from .entries import EachYear, Entry, On, OnDate
 from .origin import here, is_text
-from .steps import Exit, Step, as_steps, walk_steps, ways
-from .vocabulary import Event, Property
+from .steps import Exit, Send, Step, as_steps, walk_steps, ways
+from .vocabulary import Event, Property, event_name
 
 Kind: TypeAlias = Literal["marketing", "transactional"]
 LeapDay: TypeAlias = Literal["feb 28", "mar 1", "skip"]
@@ -87,7 +87,7 @@ class Journey:
             "enter": enter,
             "steps": as_steps(steps),
             "kind": kind,
-            "only": None if only is None else as_condition(only, "only="),
+            "only": None if only is None else of_customer(only, "only="),
             "key": key.ref if isinstance(key, Property) else key,
             "again_after": again_after,
             "goal": goal if goal is None or isinstance(goal, On) else On(event_name(goal, "goal=")),
@@ -121,6 +121,10 @@ class Journey:
     def place(self, name: str) -> Place | None:
         """The place of that name, or of the step that was called so once; None when the step was removed."""
         return self.places.get(name) or self.places.get(self.renamed.get(name, ""))
+
+    def priority_of(self, send: Send) -> int:
+        """Its own priority, or the journey's."""
+        return self.priority if send.priority is None else send.priority
 
     @property
     def first(self) -> str:

@@ -8,6 +8,7 @@ from datetime import date
 from decimal import Decimal
 
 from .conditions import (
+    After,
     And,
     AttributeRef,
     Compare,
@@ -105,6 +106,9 @@ def _in(condition: Condition | None, where: str, events: frozenset[str]) -> Iter
         case Count(event=event, where=inner):
             yield Use(event, where, events)
             yield from _in(inner, where, events | {event})
+        case After(event, other):
+            yield Use(event, where, events)
+            yield Use(other, where, events)
         case Compare(left=left, right=PropertyRef() as right):
             yield Use(left, where, events)
             yield Use(right, where, events)

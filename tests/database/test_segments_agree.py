@@ -22,6 +22,7 @@ from sqlalchemy import insert, text
 from lifecycle.core.evaluate import counted, demands, matches
 from lifecycle.errors import DefinitionError
 from lifecycle.journey.conditions import (
+    After,
     And,
     AttributeRef,
     Compare,
@@ -155,9 +156,14 @@ def _counts(draw: st.DrawFn, depth: int) -> Condition:
     return Count(event, least, most, last, where)
 
 
+def _afters() -> st.SearchStrategy[Condition]:
+    pairs = st.permutations(EVENTS).map(lambda names: names[:2])
+    return pairs.map(lambda pair: After(*pair))
+
+
 def _trees(depth: int, event: str | None = None) -> st.SearchStrategy[Condition]:
     """Trees of at most so many levels; leaves may ask for properties of `event`."""
-    leaf = st.one_of(_leaves(event), _counts(min(depth, 2)))
+    leaf = st.one_of(_leaves(event), _counts(min(depth, 2)), _afters())
     if depth == 0:
         return leaf
     inner = st.deferred(lambda: _trees(depth - 1, event))
