@@ -149,7 +149,7 @@ def _plan(
         "template": send.template,
         "kind": journey.kind,
         "topic": journey.topic,
-        "priority": journey.priority,
+        "priority": journey.priority_of(send),
         "on_capped": send.on_capped,
         "created_at": now,
         "wake_at": now + lease,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import secrets
 import socket
-from collections.abc import Sequence
+import time
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any, assert_never
 from zoneinfo import ZoneInfo
 
@@ -15,16 +17,21 @@ from sqlalchemy import Connection
 
 from lifecycle.core.assign import held_out
 from lifecycle.core.calendar import zone_named
+from lifecycle.core.caps import counted
 from lifecycle.core.evaluate import matches
-from lifecycle.core.judge import Candidate, Defer, Go, Recipient, Skip, judge
+from lifecycle.core.judge import CAPPED, Candidate, Defer, Go, Recipient, Skip, Verdict, judge
 from lifecycle.core.needs import needs_of
+from lifecycle.core.pace import paused_until
 from lifecycle.journey.project import Project
+from lifecycle.journey.steps import Send, walk_steps
 from lifecycle.store import enrollments, messages, suppressions
 from lifecycle.store.database import Database
 from lifecycle.store.facts import customer_traits, facts_of
 from lifecycle.store.messages import Due
+from lifecycle.store.pauses import Pauses, in_force
 
 from .advance import CLOCKS_DIFFER, with_trigger
+from .fatigue import watch
 from .mailer import Envelope, Mailer, deliverable
 from .sends import Sends
 
@@ -39,6 +46,7 @@ class Claimed:
     name: str
     begin_by: datetime
     until: datetime
+    pauses: Pauses
     letters: list[ToSend] = field(default_factory=list)
     beside: list[int] = field(default_factory=list)
     """Messages that nobody hinted, claimed because they are more important than some that were."""
@@ -50,6 +58,7 @@ class ToSend:
 
     envelope: Envelope
     template: str
+    journey: str
     customer: dict[str, Any]
     event: dict[str, Any]
     zone: ZoneInfo
@@ -63,8 +72,10 @@ def claim(
     """Judges the due messages among `ids` and reserves those that may go."""
     with db.transaction() as connection:
         worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
-        claimed = Claimed(f"{worker}:{db.life(connection)}", now + lease / 2, now + lease)
         messages.LOCK_CUSTOMERS.run(connection, ids=ids)
+        asked = time.monotonic()
+        pauses = Pauses(db, in_force(connection, hold=True), asked)
+        claimed = Claimed(f"{worker}:{db.life(connection)}", now + lease / 2, now + lease, pauses)
         rows = messages.due(connection, ids, now + CLOCKS_DIFFER)
         if not rows:
             return claimed
@@ -72,9 +83,17 @@ def claim(
         if claimed.beside:
             rows = messages.due(connection, [*ids, *claimed.beside], now + CLOCKS_DIFFER)
         rows = _with_suppressions(connection, rows)
-        exited = _exit_now(connection, project, rows, now)
-        sends = Sends(connection, project.policy, rows, now, lease)
-        writes = [_judged(row, row.enrollment_id in exited, sends, project, mailer, claimed, now) for row in rows]
+        judging = _Judging(
+            project,
+            mailer,
+            claimed,
+            now,
+            exited=_exit_now(connection, project, rows, now),
+            muted={},
+            sends=Sends(connection, project, rows, now, lease),
+        )
+        writes = [judging.write(row) for row in rows]
+        watch(connection, project.policy, rows, writes, now)
         messages.CLAIM.run(connection, rows=writes, claim=claimed.name, lanes=mailer.transport.lanes)
     return claimed
 
@@ -83,12 +102,25 @@ def _more_important(
     connection: Connection, project: Project, rows: Sequence[Due], ids: Sequence[int], now: datetime
 ) -> list[int]:
     """Due messages that are not among `ids`, of customers for whom one of lower priority would take their place."""
-    marketing = {name: each.priority for name, each in project.journeys.items() if each.kind == "marketing"}
-    highest = max(marketing.values(), default=0)
-    outranked = {row.customer_id for row in rows if marketing.get(row.journey, highest) < highest}
-    if not outranked or not project.policy.caps:
+    if not project.policy.caps:
         return []
-    return messages.beside(connection, sorted(outranked), ids, now)
+    highest = _highest_priority(project)
+    outranked = {row.customer_id for row in rows if row.priority < highest}
+    return messages.beside(connection, sorted(outranked), ids, now) if outranked else []
+
+
+@lru_cache(maxsize=8)
+def _highest_priority(project: Project) -> int:
+    """The most that any message of the project has."""
+    return max(
+        (
+            journey.priority_of(step)
+            for journey in project.journeys.values()
+            for step in walk_steps(journey.steps)
+            if isinstance(step, Send)
+        ),
+        default=0,
+    )
 
 
 def _with_suppressions(connection: Connection, rows: list[Due]) -> list[Due]:
@@ -128,63 +160,94 @@ def _exit_now(connection: Connection, project: Project, rows: Sequence[Due], now
     return ended
 
 
-def _judged(
-    row: Due, exited: bool, sends: Sends, project: Project, mailer: Mailer, claimed: Claimed, now: datetime
-) -> dict[str, Any]:
-    """The row's new columns; a message that may go joins `claimed` and counts from here on."""
-    address = deliverable(row.email)
-    verdict = judge(
-        _candidate(row, exited, project),
-        _recipient(row, address, project, mailer),
-        project.policy,
-        *sends.of(row.customer_id),
-        now,
-    )
-    write = {"id": row.id, "reason": row.reason, "attempts": row.attempts, "email": address or row.email}
-    match verdict:
-        case Go():
-            if row.kind == "marketing":
-                sends.add(row.customer_id, row.topic, now)
-            claimed.letters.append(_to_send(row, address or "", project))
-            return write | _reserved(row, project, claimed, now)
-        case Defer(until, reason):
-            return write | {"state": "pending", "reason": reason, "due_at": until, "wake_at": until}
-        case Skip(reason):
-            once = (row.reason or "").startswith(SENT_AGAIN)  # it may have arrived at the first try
-            outcome = ("uncertain", f"{SENT_AGAIN}, then {reason}") if once else ("skipped", reason)
-            return write | {"state": outcome[0], "reason": outcome[1], "wake_at": claimed.until}
-        case _:
-            assert_never(verdict)
+@dataclass(slots=True)
+class _Judging:
+    """A batch under judgement, in the order of priority.
+
+    `exited`: enrollments that ended just now. `muted`: by customer, the mute that holds for them.
+    """
+
+    project: Project
+    mailer: Mailer
+    claimed: Claimed
+    now: datetime
+    exited: Collection[int]
+    muted: Mapping[str, str]
+    sends: Sends
+
+    def write(self, row: Due) -> dict[str, Any]:
+        """The row's new columns; a message that may go joins the claim and counts from here on."""
+        address = deliverable(row.email)
+        verdict = self._verdict(row, address)
+        self.sends.note(row, verdict, self.now)
+        write: dict[str, Any] = {"id": row.id, "reason": row.reason, "attempts": row.attempts}
+        write["email"] = address or row.email
+        once = (row.reason or "").startswith(SENT_AGAIN)  # it may have arrived at the first try
+        match verdict:
+            case Go():
+                self.claimed.letters.append(_to_send(row, address or "", self.project))
+                return write | _reserved(row, self.project, self.claimed, self.now)
+            case Defer(until, reason):
+                reason = f"{SENT_AGAIN}, {reason}" if once else reason
+                write |= {"state": "pending", "reason": reason, "due_at": until, "wake_at": until}
+            case Skip(reason):
+                outcome = ("uncertain", f"{SENT_AGAIN}, then {reason}") if once else ("skipped", reason)
+                write |= {"state": outcome[0], "reason": outcome[1], "wake_at": self.claimed.until}
+            case _:
+                assert_never(verdict)
+        return write | _lost(verdict, self.now)
+
+    def _verdict(self, row: Due, address: str | None) -> Verdict:
+        slots = self.sends.of(row.customer_id)
+        return judge(
+            self._candidate(row),
+            self._recipient(row, address),
+            self.project.policy,
+            self.now,
+            slots,
+            None if slots is None else counted(row, self.now),
+        )
+
+    def _candidate(self, row: Due) -> Candidate:
+        journey = self.project.journeys.get(row.journey)
+        return Candidate(
+            kind=row.kind,
+            topic=row.topic,
+            on_capped=row.on_capped,
+            expires_at=row.expires_at,
+            capped_until=row.capped_until,
+            enrollment_state="exited" if row.enrollment_id in self.exited or journey is None else row.enrollment_state,
+            holdout=journey is not None and held_out(journey.name, journey.holdout, row.customer_id),
+            paused=self.claimed.pauses.known.stops(row.journey, row.topic, row.kind == "marketing"),
+        )
+
+    def _recipient(self, row: Due, address: str | None) -> Recipient:
+        zone = zone_named(row.timezone, self.project.policy.timezone)
+        return Recipient(
+            address=address,
+            zone=zone,
+            consents=row.consents,
+            suppressed=row.suppressed,
+            erased=row.erased_at is not None,
+            allowed=address is None or self.mailer.allows(address),
+            muted=self.muted.get(row.customer_id),
+            sunset=self.project.policy.sunset is not None and row.sunset_at is not None,
+            paused_until=paused_until(row.pace, zone, self.now) if row.pace else None,
+        )
 
 
-def _candidate(row: Due, exited: bool, project: Project) -> Candidate:
-    journey = project.journeys.get(row.journey)
-    return Candidate(
-        kind=row.kind,
-        topic=row.topic,
-        on_capped=row.on_capped,
-        expires_at=row.expires_at,
-        capped_until=row.capped_until,
-        enrollment_state="exited" if exited or journey is None else row.enrollment_state,
-        holdout=journey is not None and held_out(journey.name, journey.holdout, row.customer_id),
-    )
-
-
-def _recipient(row: Due, address: str | None, project: Project, mailer: Mailer) -> Recipient:
-    return Recipient(
-        address=address,
-        zone=zone_named(row.timezone, project.policy.timezone),
-        consents=row.consents,
-        suppressed=row.suppressed,
-        erased=row.erased_at is not None,
-        allowed=address is None or mailer.allows(address),
-    )
+def _lost(verdict: Defer | Skip, now: datetime) -> dict[str, Any]:
+    """The columns that say which cap held a message back, and what filled it."""
+    if not verdict.reason.startswith(CAPPED):
+        return {}
+    return {"capped_at": now, "capped_by": verdict.reason.removeprefix(CAPPED), "lost_to": list(verdict.lost_to)}
 
 
 def _to_send(row: Due, address: str, project: Project) -> ToSend:
     return ToSend(
         Envelope(row.id, row.customer_id, address, row.message_id, row.topic, row.kind == "marketing"),
         row.template,
+        row.journey,
         customer_traits(row),
         row.trigger,
         zone_named(row.timezone, project.policy.timezone),
@@ -199,7 +262,7 @@ def _reserved(row: Due, project: Project, claimed: Claimed, now: datetime) -> di
         "state": "sending",
         "due_at": now,
         "wake_at": claimed.until,
-        "counted_at": now if row.kind == "marketing" else None,
+        "counted_at": now,
         "position": len(claimed.letters),
         "attempts": row.attempts + 1,
         "locale": row.locale or project.policy.locale,

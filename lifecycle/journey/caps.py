@@ -116,7 +116,3 @@ class Cap:
         within = f" in {self.journey}" if self.journey else ""
         counted = ", all mail" if self.counts == "all" else ""
         return f"{self.limit} per {per}{of}{within}{counted}" + (f", {self.note}" if self.note else "")
-
-    def concerns(self, topic: str) -> bool:
-        """Whether a message of `topic` falls under it."""
-        return self.topic is None or self.topic == topic
