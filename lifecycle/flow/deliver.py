@@ -5,7 +5,8 @@
     finish   one transaction: the enrollments of what is final move on
 
 What was claimed and not begun when the worker is asked to stop, or when half of its lease is over, is handed back:
-the other half is for what is in flight, so that nobody takes over what may still be sent.
+the other half is for what is in flight, so that nobody takes over what may still be sent. What an operator pauses
+meanwhile is handed back too, up to the moment at which its content would leave.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, assert_never
 
 from lifecycle.errors import RenderError, TemplateError
 from lifecycle.journey.project import Project
-from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown
+from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown, Withdrawn
 from lifecycle.store import enrollments, messages
 from lifecycle.store.database import Database
 from lifecycle.store.recorder import Recorder
@@ -70,8 +72,7 @@ def _send(mailer: Mailer, recorder: Recorder, claimed: Claimed, now: Clock, stop
     finally:
         # What an error leaves in flight is nobody's to hand back: it may be with the server. Its lease will end.
         recorder.flush()
-        if sending.waiting:
-            recorder.hand_back([item.envelope.id for item in sending.waiting], claimed.name, now())
+        sending.hand_back([*sending.waiting])
 
 
 class _Sending:
@@ -101,6 +102,10 @@ class _Sending:
             # Asked last: the first rendering compiles the template.
             if self._stopping() or self._now() >= self._claimed.begin_by:
                 return
+            if not self._wanted(item):
+                # All at once, before anything behind them leaves: after a crash what is in flight is told by its place.
+                self.hand_back([item for item in self.waiting if not self._wanted(item)])
+                continue
             self.waiting.popleft()
             self._in_flight[letter.id] = item, subject
             yield letter
@@ -110,6 +115,8 @@ class _Sending:
         (item, subject), moment = self._in_flight.pop(letter.id), self._now()
         if isinstance(outcome, Accepted):
             self._recorder.sent(letter.id, self._claimed.name, moment, subject)
+        elif isinstance(outcome, Withdrawn):
+            self.hand_back([item])
         else:
             self._settle(_settled(item, outcome, subject, moment), _suppressed(item, outcome, moment))
 
@@ -118,7 +125,20 @@ class _Sending:
         rendered, unsubscribe = self._mailer.render(
             item.template, item.envelope, item.customer, item.event, moment.astimezone(item.zone)
         )
-        return self._mailer.letter(item.envelope, rendered, unsubscribe, moment), rendered.subject
+        wanted = partial(self._wanted, item)
+        return self._mailer.letter(item.envelope, rendered, unsubscribe, moment, wanted), rendered.subject
+
+    def _wanted(self, item: ToSend) -> bool:
+        """Whether nobody has paused it meanwhile."""
+        paused = self._claimed.pauses.now()
+        return not (paused and paused.stops(item.journey, item.envelope.topic, item.envelope.marketing))
+
+    def hand_back(self, items: Sequence[ToSend]) -> None:
+        """Gives back what nothing of has left; it is due at once, and judged again by the next claim."""
+        if items:
+            ids = {item.envelope.id for item in items}
+            self._recorder.hand_back(sorted(ids), self._claimed.name, self._now())
+            self.waiting = deque(item for item in self.waiting if item.envelope.id not in ids)
 
     def _settle(self, row: dict[str, Any], suppressed: Sequence[Suppressed] = ()) -> None:
         self._recorder.settle(row | {"claim": self._claimed.name}, suppressed)
@@ -128,7 +148,9 @@ def _failed(item: ToSend, reason: str) -> dict[str, Any]:
     return {"id": item.envelope.id, "state": "failed", "reason": reason[:1000], "counts": False}
 
 
-def _settled(item: ToSend, outcome: Outcome, subject: str, now: datetime) -> dict[str, Any]:
+def _settled(
+    item: ToSend, outcome: Accepted | Deferred | Refused | Unknown, subject: str, now: datetime
+) -> dict[str, Any]:
     """The columns of a message that was not plainly accepted."""
     row: dict[str, Any] = {"id": item.envelope.id, "subject": subject}
     match outcome:
@@ -143,7 +165,8 @@ def _settled(item: ToSend, outcome: Outcome, subject: str, now: datetime) -> dic
         case Unknown(reply=reply):
             if not item.envelope.marketing and not item.resent:
                 again = now + retry_pause(item.attempts)
-                return row | {"state": "pending", "reason": SENT_AGAIN, "due_at": again, "wake_at": again}
+                row |= {"due_at": again, "wake_at": again, "counts": True}  # it may have gone out
+                return row | {"state": "pending", "reason": SENT_AGAIN}
             return row | {"state": "uncertain", "reason": reply, "counts": True}
         case Accepted():
             return row | {"state": "sent", "sent_at": now, "counts": True}

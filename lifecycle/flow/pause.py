@@ -49,7 +49,7 @@ def resume(
     now: datetime,
     *,
     drop_older_than: timedelta | None = None,
-    progress: Callable[[int, int], None] = lambda done, total: None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Resumed | None:
     """Ends the pause of that scope and makes what it held due at once, in batches; None where there is none.
 
@@ -62,15 +62,15 @@ def resume(
     with db.reading() as connection:
         ids = pauses.held(connection, scope)
     freed = dropped = 0
-    for start, few in _in_batches(ids):
+    for few in _in_batches(ids):
         with db.transaction() as connection:
             messages.LOCK_CUSTOMERS.run(connection, ids=few)
             if drop_older_than is not None:
                 dropped += pauses.drop(connection, few, now - drop_older_than, now)
             freed += pauses.free(connection, few, now)
-        progress(start + len(few), len(ids))
+        progress(len(few))
     return Resumed(freed, dropped)
 
 
-def _in_batches(ids: list[int]) -> Iterable[tuple[int, list[int]]]:
-    return ((start, ids[start : start + _AT_ONCE]) for start in range(0, len(ids), _AT_ONCE))
+def _in_batches(ids: list[int]) -> Iterable[list[int]]:
+    return (ids[start : start + _AT_ONCE] for start in range(0, len(ids), _AT_ONCE))

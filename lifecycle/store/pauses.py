@@ -165,6 +165,12 @@ class Covered:
     sending: int
 
 
+def planned_names(connection: Connection) -> dict[str, set[str]]:
+    """The journeys and topics of the messages that are planned or on their way."""
+    rows = _NAMES.run(connection).all()
+    return {"journey": {row[0] for row in rows}, "topic": {row[1] for row in rows}}
+
+
 def covered(connection: Connection, scope: Scope) -> Covered:
     """How many messages fall under the scope."""
     row = _COVERED[scope.kind].run(connection, **_named(scope)).one()
@@ -190,6 +196,11 @@ _COVERED = {
     )
     for kind, covers in _COVERS.items()
 }
+_NAMES = Statement(
+    """
+    SELECT DISTINCT journey, topic FROM message WHERE wake_at IS NOT NULL AND state IN ('pending', 'sending')
+    """
+)
 _HELD_IDS = {
     kind: Statement(
         f"SELECT id FROM message WHERE wake_at IS NOT NULL AND {_HELD} AND {covers} ORDER BY priority DESC, id",
