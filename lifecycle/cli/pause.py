@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -15,6 +14,7 @@ from lifecycle.errors import LifecycleError
 from . import opened
 from .lazy import did_you_mean
 from .listing import Column, as_json_option, progress, write, write_json
+from .moments import Span
 
 if TYPE_CHECKING:
     from lifecycle.settings import Settings
@@ -30,8 +30,6 @@ _COLUMNS = (
     Column("sending", right=True),
 )
 _PATIENCE = 2.0  # real seconds for what is on its way to be there
-_AGE = re.compile(r"\s*(\d+)\s*([mhdw])\w*\s*")
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
@@ -129,14 +127,14 @@ Examples:
   lifecycle resume --all"""
 )
 @_scope_options
-@click.option("--drop-older-than", metavar="AGE", help="Skip what was planned longer ago: 30m, 12h, 2d or 1w.")
+@click.option("--drop-older-than", type=Span(), help="Skip what was planned longer ago than, say, 12h or 2d.")
 @as_json_option
 def resume(
     journeys: tuple[str, ...],
     topics: tuple[str, ...],
     marketing: bool,
     everything: bool,
-    drop_older_than: str | None,
+    drop_older_than: timedelta | None,
     as_json: bool,
 ) -> None:
     """End a pause: what it held is due at once.
@@ -145,7 +143,6 @@ def resume(
     made with the same option; others stay.
     """
     scopes = _scopes(journeys, topics, marketing, everything)
-    age = None if drop_older_than is None else _age(drop_older_than)
     from lifecycle import clock
     from lifecycle.flow.pause import resume as resume_sending
 
@@ -154,7 +151,7 @@ def resume(
             raise click.UsageError("say what: --journey NAME, --topic NAME, --marketing or --all; " + _paused(db))
         for scope in scopes:
             with progress("resuming") as advance:
-                resumed = resume_sending(db, scope, clock.now(), drop_older_than=age, progress=advance)
+                resumed = resume_sending(db, scope, clock.now(), drop_older_than=drop_older_than, progress=advance)
             if resumed is None:
                 raise LifecycleError(f"{scope} is not paused; {_paused(db)}")
             if as_json:
@@ -163,9 +160,8 @@ def resume(
                 continue
             click.echo(f"resumed: {scope}")
             click.echo(f"  {_emails(resumed.freed, 'waiting', 'is', 'are')} due now, as far as caps and hours allow")
-            if age is not None:
-                was = "was" if resumed.dropped == 1 else "were"
-                click.echo(f"  {resumed.dropped:,} planned more than {drop_older_than} ago {was} skipped")
+            if drop_older_than is not None:
+                click.echo(f"  {_emails(resumed.dropped, 'older', 'was', 'were')} skipped")
         left = _listed(db)
         if left and not as_json:
             click.echo(f"still paused: {', '.join(str(_scope_of(row)) for row in left)}")
@@ -240,16 +236,6 @@ def _paused(db: Database) -> str:
     if not scopes:
         return "nothing is paused"
     return "paused are " + ", ".join(f"{scope} ({scope.option})" for scope in scopes)
-
-
-def _age(text: str) -> timedelta:
-    form = _AGE.fullmatch(text)
-    if form is None:
-        raise click.UsageError(f"--drop-older-than {text!r} is no age; write 30m, 12h, 2d or 1w")
-    try:
-        return timedelta(**{_UNITS[form[2]]: int(form[1])})
-    except OverflowError:
-        raise click.UsageError(f"--drop-older-than {text!r} is too long") from None
 
 
 def _emails(count: int, what: str, verb: str, verb_of_many: str) -> str:
