@@ -81,7 +81,7 @@ STEPS = [
     ("Send('a\\0')", "Send('a\\x00') cannot be stored", "drop the NUL"),
     ("Send('hello', name='')", "Send('') has no name", "give a short text"),
     ("Send('hello', was='')", "was=('') has no name", "give a short text"),
-    ("Send('hello', on_capped='drop')", "on_capped='drop' is unknown", "say 'wait' or 'skip'"),
+    ("Send('hello', on_capped='drop')", "on_capped='drop' is unknown", "say 'wait', 'skip' or 'digest'"),
     ("Send('hello', send_within=3)", "send_within= wants a duration, not 3", "write days(3)"),
     ("Send('hello', expires=3)", "expires= wants a duration, not 3", "write days(3)"),
     ("Wait(days(3))", "has no name", "give a short text"),
