@@ -10,8 +10,10 @@ model being trained and closed; the formula is our own and stands with its sourc
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from typing import Final
+
+from lifecycle.journey.fatigue import Sunset
 
 UNDERSATURATED: Final = "undersaturated"
 ON_TARGET: Final = "on_target"
@@ -69,3 +71,26 @@ def state(counts: Counts, *, heard: bool) -> str:
     if value >= TIRED:
         return SATURATED
     return UNDERSATURATED if value <= EAGER else ON_TARGET
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Since when somebody shows no sign of life (the first email, if they never did), and the emails sent since."""
+
+    since: datetime | None = None
+    sent: int = 0
+
+
+def is_sunset(silence: Silence, rule: Sunset | None, now: datetime) -> bool:
+    """Whether marketing stops: so many emails since the last sign of life, and that so long ago."""
+    return (
+        rule is not None
+        and silence.sent >= rule.after
+        and silence.since is not None
+        and silence.since <= now - rule.silent_for.rolling
+    )
+
+
+def next_look(now: datetime) -> datetime:
+    """When somebody is computed again of whom nothing is heard: as the next day begins in UTC, all at one moment."""
+    return datetime.combine(now.date() + timedelta(days=1), time(0), now.tzinfo)

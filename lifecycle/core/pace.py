@@ -73,13 +73,17 @@ def merged(pace: Pace, said: Preference) -> dict[str, Any]:
 
 
 def effective_caps(policy: Policy, pace: Pace, state: str | None) -> tuple[Cap, ...]:
-    """The caps that hold for a customer of that pace and fatigue state; never more than the policy's allow."""
+    """The caps that hold for a customer of that pace and fatigue state; never more than the policy's allow.
+
+    The policy's own tuple where they are the same.
+    """
     caps = policy.caps
     if state == SATURATED and policy.fatigue is not None:
         caps = saturated(caps, policy.fatigue.saturated)
     if not pace:
         return caps
-    return caps + tuple(cap for cap in personal(pace) if not any(_covers(each, cap) for each in policy.caps))
+    own = tuple(cap for cap in personal(pace) if not any(_covers(each, cap) for each in policy.caps))
+    return caps + own if own else caps
 
 
 def personal(pace: Pace) -> Iterator[Cap]:
