@@ -19,6 +19,8 @@ from .caps import Counted, Slots
 _ENDED = {"goal_reached": "goal_reached", "exited": "journey_ended"}
 CAPPED = "capped:"
 """What the reasons begin with that name a cap."""
+MUTED = "muted:"
+"""What the reasons begin with that name a mute."""
 
 _LOOK_AGAIN = timedelta(hours=1)
 """What ends by somebody's doing is looked at again then, if nobody says so earlier."""
@@ -150,7 +152,7 @@ def _never(message: Candidate, recipient: Recipient, policy: Policy, now: dateti
         return Skip(reason)
     if message.kind == "marketing":
         if recipient.muted is not None and now < message.expires_at:
-            return Defer(min(now + _LOOK_AGAIN, message.expires_at), f"muted:{recipient.muted}")
+            return Defer(min(now + _LOOK_AGAIN, message.expires_at), f"{MUTED}{recipient.muted}")
         if recipient.sunset:
             return Skip("sunset")
     return Skip("expired") if now >= message.expires_at else None

@@ -20,6 +20,7 @@ from lifecycle.core.calendar import zone_named
 from lifecycle.core.caps import counted
 from lifecycle.core.evaluate import matches
 from lifecycle.core.judge import CAPPED, Candidate, Defer, Go, Recipient, Skip, Verdict, judge
+from lifecycle.core.listeners import listeners
 from lifecycle.core.needs import needs_of
 from lifecycle.core.pace import paused_until
 from lifecycle.journey.project import Project
@@ -27,12 +28,14 @@ from lifecycle.journey.steps import Send, walk_steps
 from lifecycle.store import enrollments, messages, suppressions
 from lifecycle.store.database import Database
 from lifecycle.store.facts import customer_traits, facts_of
+from lifecycle.store.fates import last_fates
 from lifecycle.store.messages import Due
 from lifecycle.store.pauses import Pauses, in_force
 
 from .advance import CLOCKS_DIFFER, with_trigger
 from .fatigue import watch
 from .mailer import Envelope, Mailer, deliverable
+from .mutes import muted
 from .sends import Sends
 
 SENT_AGAIN = "sent_again"
@@ -89,7 +92,7 @@ def claim(
             claimed,
             now,
             exited=_exit_now(connection, project, rows, now),
-            muted={},
+            muted=muted(connection, project, rows, now),
             sends=Sends(connection, project, rows, now, lease),
         )
         writes = [judging.write(row) for row in rows]
@@ -146,12 +149,16 @@ def _exit_now(connection: Connection, project: Project, rows: Sequence[Due], now
         return set()
     wanted = needs_of(*conditions.values())
     facts = facts_of(connection, project, {row.customer_id for row in watched}, wanted, now)
+    asking = listeners(project).exits_by_fate
+    fates = last_fates(connection, [row.enrollment_id for row in watched if row.journey in asking])
     ended = {
         row.enrollment_id
         for row in watched
         if matches(
             conditions[row.journey],
-            with_trigger(facts[row.customer_id], project.journeys[row.journey], row.trigger),
+            with_trigger(
+                facts[row.customer_id], project.journeys[row.journey], row.trigger, fates.get(row.enrollment_id)
+            ),
             now,
         )
     }
