@@ -4,26 +4,67 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from lifecycle import clock
+
 from . import opened
 from .lazy import Group
 from .listing import as_json_option, write_json
-from .moments import Moment
+from .moments import Moment, Span
 
 if TYPE_CHECKING:
     from lifecycle.store.outcomes import Outcome
 
+_USUALLY = timedelta(days=30)
 _WHICH = ("present", "tried")
 
 
 @click.group(cls=Group)
 def caps() -> None:
     """See what frequency caps did, and what others would have done."""
+
+
+@caps.command(
+    epilog="""\b
+Examples:
+  lifecycle caps report
+  lifecycle caps report --last 7d
+  lifecycle caps report --since 2026-11-01 --until 2026-12-01 --json | jq 'select(.record == "lost_to")'
+
+Docs: docs/caps.md.""",
+)
+@click.option("--since", type=Moment(), help="From this day or moment (UTC if it names no zone) on.")
+@click.option("--until", type=Moment(), help="Up to but not including this day or moment; without it, until now.")
+@click.option("--last", type=Span(), metavar="SPAN", show_default="30d", help="The last 30d, 12h, 2w, … until now.")
+@as_json_option
+def report(since: datetime | None, until: datetime | None, last: timedelta | None, as_json: bool) -> None:
+    """Tell what caps did: what went out under each, what they held back, and whose messages took the slot.
+
+    Also who is at a cap now, with the moment at which the next slot opens.
+    """
+    from lifecycle.flow.cap_report import cap_report
+
+    from .cap_tables import records, show_report
+
+    if last is not None and (since or until):
+        raise click.UsageError("say either --last or --since and --until")
+    with opened.engine() as engine:
+        now = clock.now()
+        until = until or now
+        since = since or until - (last or _USUALLY)
+        if since >= until:
+            raise click.UsageError("--since is not before --until")
+        with engine.db.reading() as connection:
+            found = cap_report(connection, engine.project, since, until, now, engine.lease)
+    if as_json:
+        write_json(records(found))
+    else:
+        show_report(found)
 
 
 @caps.command(
@@ -87,19 +128,19 @@ def _records(outcomes: Sequence[Outcome], names: Sequence[str]) -> Iterator[dict
     for which, outcome in zip(_WHICH, outcomes, strict=True):
         for emails, customers in sorted(outcome.emails.items()):
             yield {"record": "emails", "policy": which, "emails": emails, "customers": customers}
-        for journey, fate in outcome.journeys.items():
+        for journey, part in outcome.journeys.items():
             yield {
                 "record": "journey",
                 "policy": which,
                 "journey": journey,
-                "sent": fate.sent,
-                "held_back": fate.held_back.total(),
-                "waited": len(fate.waits),
-                "wait_p50": percentile(fate.waits, 50),
-                "wait_p95": percentile(fate.waits, 95),
-                "goals": fate.goals,
-                "goals_after_sends": fate.goals_after_sends,
+                "sent": part.sent,
+                "held_back": part.held_back.total(),
+                "waited": len(part.waits),
+                "wait_p50": percentile(part.waits, 50),
+                "wait_p95": percentile(part.waits, 95),
+                "goals": part.goals,
+                "goals_after_sends": part.goals_after_sends,
             }
-            for reason, messages in sorted(fate.held_back.items()):
+            for reason, messages in sorted(part.held_back.items()):
                 told = {"journey": journey, "reason": reason, "messages": messages}
                 yield {"record": "held_back", "policy": which, **told}

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from math import ceil
 from typing import TYPE_CHECKING
 
-from .listing import console, harmless
+from .listing import console, harmless, plain_table
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,7 +24,7 @@ def show_sides(outcomes: Sequence[Outcome], names: Sequence[str]) -> None:
     out = console()
     out.print(_emails(outcomes, names, _room(out.width)))
     out.print(_journeys(outcomes))
-    if any(fate.held_back for outcome in outcomes for fate in outcome.journeys.values()):
+    if any(part.held_back for outcome in outcomes for part in outcome.journeys.values()):
         out.print(_reasons(outcomes))
 
 
@@ -45,7 +45,7 @@ def _room(width: int) -> int:
 
 def _emails(outcomes: Sequence[Outcome], names: Sequence[str], room: int) -> Table:
     """How many customers got how many emails."""
-    table = _table()
+    table = plain_table()
     table.add_column("emails per customer", justify="right", style="dim")
     for name in names:
         table.add_column(harmless(name), min_width=room + 8, overflow="fold")
@@ -87,32 +87,32 @@ def _at_most(emails: Counter[int], percent: int) -> int:
 
 def _journeys(outcomes: Sequence[Outcome]) -> Table:
     """Sent, put off by a cap and for how long, held back, goals after a send, each before and after."""
-    table = _table()
+    table = plain_table()
     table.add_column("journey")
     for heading in ("sent", "waited for a cap", "median wait", "held back", "goals", "goals after an email"):
         table.add_column(heading, justify="right")
     for journey in sorted({name for outcome in outcomes for name in outcome.journeys}):
-        fates = [outcome.fate(journey) for outcome in outcomes]
+        parts = [outcome.part(journey) for outcome in outcomes]
         table.add_row(
             harmless(journey),
-            _both([fate.sent for fate in fates]),
-            _both([len(fate.waits) for fate in fates]),
-            _arrow([duration(percentile(fate.waits, 50)) for fate in fates]),
-            _both([fate.held_back.total() for fate in fates]),
-            _both([fate.goals for fate in fates]),
-            _both([fate.goals_after_sends for fate in fates]),
+            _both([part.sent for part in parts]),
+            _both([len(part.waits) for part in parts]),
+            _arrow([duration(percentile(part.waits, 50)) for part in parts]),
+            _both([part.held_back.total() for part in parts]),
+            _both([part.goals for part in parts]),
+            _both([part.goals_after_sends for part in parts]),
         )
     return table
 
 
 def _reasons(outcomes: Sequence[Outcome]) -> Table:
     """What was held back, journey by journey and reason by reason."""
-    table = _table()
+    table = plain_table()
     table.add_column("held back in")
     table.add_column("because of", overflow="fold")
     table.add_column("how many", justify="right")
     for journey in sorted({name for outcome in outcomes for name in outcome.journeys}):
-        held = [outcome.fate(journey).held_back for outcome in outcomes]
+        held = [outcome.part(journey).held_back for outcome in outcomes]
         most = held[0] | held[1]
         for number, reason in enumerate(sorted(most, key=lambda reason: (-most[reason], reason))):
             name = harmless(journey) if not number else ""
@@ -141,10 +141,3 @@ def duration(seconds: float | None) -> str:
     parts = [(days, "d"), (hours, "h"), (minutes % 60, "min")]
     first = next(place for place, (number, _) in enumerate(parts) if number)
     return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number)
-
-
-def _table() -> Table:
-    from rich import box
-    from rich.table import Table
-
-    return Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)

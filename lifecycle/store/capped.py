@@ -6,10 +6,13 @@ index of what counts: it costs as much as there are customers and sends in the p
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Float, Text
+
+from lifecycle.core.caps import Counted
 
 from .sql import Statement
 from .types import Id, Instant, Json
@@ -55,14 +58,20 @@ _HELD = Statement(
 )
 
 # CROSS JOIN, because SQLite then begins with the customers; PostgreSQL begins where it likes.
-_SENT = Statement(
-    """
-    SELECT m.journey, m.topic, m.kind, count(*) AS sent
+_SENT_IN_PERIOD = """
     FROM customer c CROSS JOIN message m
     WHERE m.customer_id = c.id AND m.counted_at > :counted_since AND m.counted_at < :until
       AND m.state = 'sent' AND m.sent_at >= :since AND m.sent_at < :until
-    GROUP BY m.journey, m.topic, m.kind
+"""
+_SENT = Statement(
+    f"""
+    SELECT m.journey, m.topic, m.kind, count(*) AS sent {_SENT_IN_PERIOD} AND m.sections IS NULL
+    GROUP BY m.journey, m.topic, m.kind ORDER BY m.journey, m.topic, m.kind
     """
+)
+_DIGESTS = Statement(
+    f"SELECT m.journey, m.sections {_SENT_IN_PERIOD} AND m.sections IS NOT NULL",
+    returns={"journey": Text(), "sections": Json},
 )
 
 _PAID = Statement(
@@ -121,11 +130,10 @@ class Held(NamedTuple):
 
 
 class SentOf(NamedTuple):
-    """How many messages of one journey, topic and kind were sent."""
+    """How many messages were sent of one journey (digests have their own) that are one as caps see them."""
 
     journey: str
-    topic: str
-    kind: str
+    counted: Counted
     sent: int
 
 
@@ -147,8 +155,21 @@ def held(connection: Connection, since: datetime, until: datetime) -> list[Held]
 
 def sent(connection: Connection, since: datetime, until: datetime, lease: timedelta) -> list[SentOf]:
     """What was sent in the period; `lease` is how long before that it may have been claimed."""
-    found = _SENT.run(connection, since=since, until=until, counted_since=since - lease)
-    return [SentOf._make(row) for row in found.all()]
+    period = {"since": since, "until": until, "counted_since": since - lease}
+    plain = [
+        SentOf(
+            row.journey,
+            Counted(since, frozenset((row.topic,)), frozenset((row.journey,)), row.kind == "marketing"),
+            row.sent,
+        )
+        for row in _SENT.run(connection, **period).all()
+    ]
+    gathered = Counter(
+        Counted(since, *(frozenset(section[of] for section in row.sections) for of in ("topic", "journey")))
+        for row in _DIGESTS.run(connection, **period)
+        if row.sections  # an ORM may have written a JSON null
+    )
+    return plain + [SentOf("digest", digest, number) for digest, number in gathered.items()]
 
 
 def paid(connection: Connection, since: datetime, until: datetime) -> list[Paid]:

@@ -51,7 +51,7 @@ _WEEK = timedelta(days=7)
 
 
 @dataclass(slots=True)
-class Fate:
+class Part:
     """One journey's part: `held_back` by reason, in full; `waits` in seconds, sorted, of what caps held and let go."""
 
     sent: int = 0
@@ -64,21 +64,21 @@ class Fate:
 @dataclass(slots=True)
 class Outcome:
     """Emails per customer (how many customers got so many, with those who got none), the most that one got in any
-    seven days, and every journey's fate."""
+    seven days, and every journey's part."""
 
     customers: int = 0
     emails: Counter[int] = field(default_factory=Counter)
     most_in_a_week: int = 0
-    journeys: dict[str, Fate] = field(default_factory=dict)
+    journeys: dict[str, Part] = field(default_factory=dict)
 
     @property
     def sent(self) -> int:
         """How many emails went out."""
         return sum(number * customers for number, customers in self.emails.items())
 
-    def fate(self, journey: str) -> Fate:
+    def part(self, journey: str) -> Part:
         """That of one journey, empty where nobody entered it."""
-        return self.journeys.get(journey) or Fate()
+        return self.journeys.get(journey) or Part()
 
 
 def outcome(connection: Connection, since: datetime) -> Outcome:
@@ -86,16 +86,16 @@ def outcome(connection: Connection, since: datetime) -> Outcome:
     found = Outcome(customers=_CUSTOMERS.run(connection).scalar_one())
     _count_emails(connection, since, found)
     for row in _BY_JOURNEY.run(connection, since=since):
-        fate = found.journeys.setdefault(row.journey, Fate())
+        part = found.journeys.setdefault(row.journey, Part())
         if row.state == "sent":
-            fate.sent += row.number
+            part.sent += row.number
         elif row.state not in ("pending", "sending"):
-            fate.held_back[(row.reason if row.state == "skipped" else row.state) or row.state] += row.number
+            part.held_back[(row.reason if row.state == "skipped" else row.state) or row.state] += row.number
     for row in _WAITS.run(connection, since=since):
-        found.journeys.setdefault(row.journey, Fate()).waits.append(row.waited)
+        found.journeys.setdefault(row.journey, Part()).waits.append(row.waited)
     for row in _GOALS.run(connection, since=since):
-        fate = found.journeys.setdefault(row.journey, Fate())
-        fate.goals, fate.goals_after_sends = row.goals, row.after_sends
+        part = found.journeys.setdefault(row.journey, Part())
+        part.goals, part.goals_after_sends = row.goals, row.after_sends
     found.journeys = dict(sorted(found.journeys.items()))
     return found
 
