@@ -144,9 +144,9 @@ def _pause(until: object, at: str, faults: list[str]) -> dict[str, Any] | None:
     if until is None:
         return {"until": None, "at": at}
     try:
-        day = date.fromisoformat(until if isinstance(until, str) and len(until) == len("2026-12-31") else "")
-        if 1990 <= day.year < 9999:  # the day after must exist in every zone
-            return {"until": day.isoformat(), "at": at}
+        day = date.fromisoformat(until if isinstance(until, str) else "")
+        if day.isoformat() == until and 1990 <= day.year < 9999:  # midnight of that day must exist in every zone
+            return {"until": until, "at": at}
     except ValueError:
         pass
     faults.append("pause_until is no date like 2026-12-31, nor null; the event was taken, nothing is paused by it")
