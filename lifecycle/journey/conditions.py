@@ -254,8 +254,8 @@ def of_customer(value: object, wanted_by: str) -> Condition:
     if reads_last_send(condition):
         raise DefinitionError(
             here(),
-            f"{wanted_by} asks for last_send, but no email of a journey goes before it",
-            "use last_send in the when= of a Branch or in exit_when=, behind the Send that it is about",
+            f"{wanted_by} asks for last_send, which only those who are in a journey have",
+            "use it in the when= of a Branch, behind a Send, or in exit_when=",
         )
     return condition
 
@@ -271,6 +271,7 @@ def as_condition(value: object, wanted_by: str = "a condition") -> Condition:
         raise DefinitionError(
             here(),
             f"{wanted_by} wants a condition, not {getattr(value, '__name__', repr(value))}",
-            "compare an attribute, use Event.happened(), and put comparisons in parentheses: (a == 1) & (b == 2)",
+            "compare an attribute, use Event.happened() or last_send.was_sent, "
+            "and put comparisons in parentheses: (a == 1) & (b == 2)",
         )
     return value.node()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import time
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 from lifecycle.errors import DefinitionError
@@ -18,6 +18,7 @@ from .mutes import Mute
 from .origin import here, is_text
 
 Consent: TypeAlias = Literal["opt_in", "opt_out"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +85,8 @@ class Policy:
         digest: Digest | None = None,
     ) -> None:
         origin = here()
+        caps = _list_of(Cap, caps, "Cap(3, per=days(7))")
+        mutes = _list_of(Mute, mutes, 'Mute("open complaint", when=…)')
         try:
             ZoneInfo(timezone)
         except (KeyError, ValueError, OSError):
@@ -103,8 +106,8 @@ class Policy:
             "locale": locale,
             "consent": consent,
             "quiet_hours": quiet_hours,
-            "caps": tuple(caps),
-            "mutes": tuple(mutes),
+            "caps": caps,
+            "mutes": mutes,
             "fatigue": fatigue,
             "sunset": sunset,
             "digest": digest or Digest(),
@@ -112,3 +115,14 @@ class Policy:
         }
         for attribute, value in values.items():
             object.__setattr__(self, attribute, value)
+
+
+def _list_of(kind: type[T], given: Any, example: str) -> tuple[T, ...]:
+    """`given` as a tuple of that kind; raises DefinitionError."""
+    argument = f"{kind.__name__.lower()}s="
+    if not isinstance(given, list | tuple):
+        raise DefinitionError(here(), f"{argument}{given!r} is no list", f"put brackets around: {argument}[{example}]")
+    for each in given:
+        if not isinstance(each, kind):
+            raise DefinitionError(here(), f"{argument} lists {each!r}", f"write {argument}[{example}]")
+    return tuple(given)

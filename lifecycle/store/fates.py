@@ -30,7 +30,7 @@ def last_fates(connection: Connection, enrollments: Sequence[int]) -> dict[int, 
     fates: dict[int, Fate] = {}
     for row in _NEWEST.run(connection, ids=list(enrollments)).all() if enrollments else ():
         match row.state, row.reason:
-            case ("sent" | "uncertain"), _:
+            case (("sent" | "uncertain"), _):
                 fates[row.enrollment_id] = "sent"
             case "skipped", "digested":
                 fates[row.enrollment_id] = "digested"

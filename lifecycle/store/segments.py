@@ -100,8 +100,8 @@ class _Text:
             case LastSend():
                 raise DefinitionError(
                     self.defined_at,
-                    "last_send is about an email of a journey that somebody is in",
-                    "use it in a Branch or in exit_when=",
+                    "last_send is something that only those who are in a journey have",
+                    "use it in the when= of a Branch, or in exit_when=",
                 )
             case Compare(ref, sign, PropertyRef() as other):
                 leaf = f"{self.value(ref)} {_SIGNS[sign]} {self.value(other)}"

@@ -31,6 +31,7 @@ from lifecycle.journey.conditions import (
     IsSet,
     IsTrue,
     Kind,
+    LastSend,
     Not,
     OneOf,
     Or,
@@ -229,3 +230,9 @@ def test_a_property_of_a_trigger_is_refused_where_nothing_triggers(dialect: str)
 
     with pytest.raises(DefinitionError, match=r"journeys/x\.py:7: bought\.spent is a property of the trigger"):
         where_sql(condition, dialect=dialect, now=NOON, defined_at="journeys/x.py:7")
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_the_last_email_is_refused_where_nobody_is_in_a_journey(dialect: str) -> None:
+    with pytest.raises(DefinitionError, match=r"journeys/x\.py:7: last_send is something that only those"):
+        where_sql(Not(LastSend("sent")), dialect=dialect, now=NOON, defined_at="journeys/x.py:7")
