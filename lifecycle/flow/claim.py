@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, assert_never
 from zoneinfo import ZoneInfo
@@ -33,10 +33,14 @@ from lifecycle.store.messages import Due
 from lifecycle.store.pauses import Pauses, in_force
 
 from .advance import CLOCKS_DIFFER, with_trigger
+from .amendments import fingerprint
+from .digests import DIGESTED, Digests, is_gathered
 from .fatigue import watch
-from .mailer import Envelope, Mailer, deliverable
+from .mailer import Envelope, Mailer, Section, deliverable
 from .mutes import muted
 from .sends import Sends
+
+_SOON = timedelta(minutes=1)
 
 SENT_AGAIN = "sent_again"
 """The reason, or its beginning, of a message whose first try may have arrived."""
@@ -67,6 +71,8 @@ class ToSend:
     zone: ZoneInfo
     attempts: int
     resent: bool
+    sections: tuple[Section, ...] = ()
+    """Of a digest: what it shows."""
 
 
 def claim(
@@ -77,7 +83,7 @@ def claim(
         worker = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
         messages.LOCK_CUSTOMERS.run(connection, ids=ids)
         asked = time.monotonic()
-        pauses = Pauses(db, in_force(connection, hold=True), asked)
+        pauses = Pauses(db, in_force(connection), asked)
         claimed = Claimed(f"{worker}:{db.life(connection)}", now + lease / 2, now + lease, pauses)
         rows = messages.due(connection, ids, now + CLOCKS_DIFFER)
         if not rows:
@@ -85,7 +91,8 @@ def claim(
         claimed.beside += _more_important(connection, project, rows, ids, now)
         if claimed.beside:
             rows = messages.due(connection, [*ids, *claimed.beside], now + CLOCKS_DIFFER)
-        rows = _with_suppressions(connection, rows)
+        digests = Digests(connection, project.policy, _with_suppressions(connection, rows), now)
+        rows = digests.rows
         judging = _Judging(
             project,
             mailer,
@@ -94,8 +101,10 @@ def claim(
             exited=_exit_now(connection, project, rows, now),
             muted=muted(connection, project, rows, now),
             sends=Sends(connection, project, rows, now, lease),
+            digests=digests,
         )
         writes = [judging.write(row) for row in rows]
+        judging.write_digests(connection, writes)
         watch(connection, project.policy, rows, writes, now)
         messages.CLAIM.run(connection, rows=writes, claim=claimed.name, lanes=mailer.transport.lanes)
     return claimed
@@ -104,11 +113,12 @@ def claim(
 def _more_important(
     connection: Connection, project: Project, rows: Sequence[Due], ids: Sequence[int], now: datetime
 ) -> list[int]:
-    """Due messages that are not among `ids`, of customers for whom one of lower priority would take their place."""
+    """Due messages that are not among `ids`, of customers for whom one of lower priority would take their place, or
+    who have others to go out in one digest with them."""
     if not project.policy.caps:
         return []
     highest = _highest_priority(project)
-    outranked = {row.customer_id for row in rows if row.priority < highest}
+    outranked = {row.customer_id for row in rows if row.priority < highest or is_gathered(row)}
     return messages.beside(connection, sorted(outranked), ids, now) if outranked else []
 
 
@@ -181,20 +191,24 @@ class _Judging:
     exited: Collection[int]
     muted: Mapping[str, str]
     sends: Sends
+    digests: Digests
 
     def write(self, row: Due) -> dict[str, Any]:
         """The row's new columns; a message that may go joins the claim and counts from here on."""
         address = deliverable(row.email)
         verdict = self._verdict(row, address)
+        if isinstance(verdict, Go) and self._is_in_a_digest(row, address):
+            verdict = Skip(DIGESTED)
         self.sends.note(row, verdict, self.now)
         write: dict[str, Any] = {"id": row.id, "reason": row.reason, "attempts": row.attempts}
         write["email"] = address or row.email
         once = (row.reason or "").startswith(SENT_AGAIN)  # it may have arrived at the first try
         match verdict:
             case Go():
-                self.claimed.letters.append(_to_send(row, address or "", self.project))
+                self.claimed.letters.append(self._to_send(row, address))
                 return write | _reserved(row, self.project, self.claimed, self.now)
             case Defer(until, reason):
+                until = min(until, self._no_later())
                 reason = f"{SENT_AGAIN}, {reason}" if once else reason
                 write |= {"state": "pending", "reason": reason, "due_at": until, "wake_at": until}
             case Skip(reason):
@@ -204,7 +218,36 @@ class _Judging:
                 assert_never(verdict)
         return write | _lost(verdict, self.now)
 
+    def _is_in_a_digest(self, row: Due, address: str | None) -> bool:
+        """Whether `row`, which may go, goes out in a digest: one is formed if there is anything to go with it."""
+        more = [each for each in self.digests.after(row) if isinstance(self._verdict(each, address), Go)]
+        if more:
+            digest = self.digests.form([row, *more][: self.project.policy.digest.most])
+            self.sends.note(digest, Go(), self.now)
+            self.claimed.letters.append(self._to_send(digest, address))
+            self.digests.reserve(digest, {"email": address} | _reserved(digest, self.project, self.claimed, self.now))
+        return self.digests.has(row)
+
+    def write_digests(self, connection: Connection, writes: Sequence[dict[str, Any]]) -> None:
+        """Writes the digests that were formed, and has letters and `writes` name them by their rows."""
+        ids = self.digests.write(connection, self.claimed.name, self.mailer.transport.lanes)
+        for item in self.claimed.letters if ids else ():
+            item.envelope.id = ids.get(item.envelope.id, item.envelope.id)
+        for write in writes if ids else ():
+            if "lost_to" in write:
+                write["lost_to"] = [ids.get(id, id) for id in write["lost_to"]]
+
+    def _no_later(self) -> datetime:
+        """Put off by another policy than the schedulers', a message is looked at again soon: see amendments."""
+        followed = self.claimed.pauses.known.policy
+        behind = followed is not None and followed != fingerprint(self.project)
+        return self.now + _SOON if behind else datetime.max.replace(tzinfo=UTC)
+
     def _verdict(self, row: Due, address: str | None) -> Verdict:
+        if self.digests.has(row):
+            return Skip(DIGESTED)
+        if row.id in self.digests.emptied:
+            return Skip(self.digests.emptied[row.id])
         slots = self.sends.of(row.customer_id)
         return judge(
             self._candidate(row),
@@ -216,6 +259,8 @@ class _Judging:
         )
 
     def _candidate(self, row: Due) -> Candidate:
+        if row.sections is not None:
+            return self._candidate_of_digest(row)
         journey = self.project.journeys.get(row.journey)
         return Candidate(
             kind=row.kind,
@@ -226,6 +271,21 @@ class _Judging:
             enrollment_state="exited" if row.enrollment_id in self.exited or journey is None else row.enrollment_state,
             holdout=journey is not None and held_out(journey.name, journey.holdout, row.customer_id),
             paused=self.claimed.pauses.known.stops(row.journey, row.topic, row.kind == "marketing"),
+        )
+
+    def _candidate_of_digest(self, row: Due) -> Candidate:
+        """What its sections' journeys say was asked when they were gathered, and of those that are left again."""
+        stops = self.claimed.pauses.known.stops
+        sections = row.sections or ()
+        return Candidate(
+            kind=row.kind,
+            topic=row.topic,
+            on_capped=row.on_capped,
+            expires_at=row.expires_at,
+            capped_until=row.capped_until,
+            enrollment_state="active",
+            holdout=False,
+            paused=any(stops(section["journey"], section["topic"], True) for section in sections),
         )
 
     def _recipient(self, row: Due, address: str | None) -> Recipient:
@@ -242,25 +302,25 @@ class _Judging:
             paused_until=paused_until(row.pace, zone, self.now) if row.pace else None,
         )
 
+    def _to_send(self, row: Due, address: str | None) -> ToSend:
+        return ToSend(
+            Envelope(row.id, row.customer_id, address or "", row.message_id, row.topic, row.kind == "marketing"),
+            row.template,
+            row.journey,
+            customer_traits(row),
+            row.trigger,
+            zone_named(row.timezone, self.project.policy.timezone),
+            row.attempts + 1,
+            (row.reason or "").startswith(SENT_AGAIN),
+            self.digests.sections_of(row) if row.sections else (),
+        )
+
 
 def _lost(verdict: Defer | Skip, now: datetime) -> dict[str, Any]:
     """The columns that say which cap held a message back, and what filled it."""
     if not verdict.reason.startswith(CAPPED):
         return {}
     return {"capped_at": now, "capped_by": verdict.reason.removeprefix(CAPPED), "lost_to": list(verdict.lost_to)}
-
-
-def _to_send(row: Due, address: str, project: Project) -> ToSend:
-    return ToSend(
-        Envelope(row.id, row.customer_id, address, row.message_id, row.topic, row.kind == "marketing"),
-        row.template,
-        row.journey,
-        customer_traits(row),
-        row.trigger,
-        zone_named(row.timezone, project.policy.timezone),
-        row.attempts + 1,
-        (row.reason or "").startswith(SENT_AGAIN),
-    )
 
 
 def _reserved(row: Due, project: Project, claimed: Claimed, now: datetime) -> dict[str, Any]:

@@ -12,13 +12,14 @@ meanwhile is handed back too, up to the moment at which its content would leave.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, assert_never
 
 from lifecycle.errors import RenderError, TemplateError
 from lifecycle.journey.project import Project
+from lifecycle.mail.render import Rendered
 from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown, Withdrawn
 from lifecycle.store import enrollments, messages
 from lifecycle.store.database import Database
@@ -27,7 +28,8 @@ from lifecycle.store.suppressions import Suppressed
 
 from .advance import move
 from .claim import SENT_AGAIN, Claimed, ToSend, claim
-from .mailer import Mailer
+from .digests import revised
+from .mailer import Mailer, UnrenderableDigestError
 from .poison import in_parts, without_poison
 
 Clock = Callable[[], datetime]
@@ -122,16 +124,32 @@ class _Sending:
 
     def _written(self, item: ToSend) -> tuple[Letter, str]:
         moment = self._now()
-        rendered, unsubscribe = self._mailer.render(
-            item.template, item.envelope, item.customer, item.event, moment.astimezone(item.zone)
-        )
+        local = moment.astimezone(item.zone)
+        if item.sections:
+            rendered, unsubscribe = self._digest(item, local)
+        else:
+            rendered, unsubscribe = self._mailer.render(item.template, item.envelope, item.customer, item.event, local)
         wanted = partial(self._wanted, item)
         return self._mailer.letter(item.envelope, rendered, unsubscribe, moment, wanted), rendered.subject
 
+    def _digest(self, item: ToSend, local: datetime) -> tuple[Rendered, str]:
+        """A digest without the sections that cannot be rendered, which have failed each for itself."""
+        try:
+            digest = self._mailer.render_digest(item.template, item.envelope, item.customer, item.sections, local)
+        except UnrenderableDigestError as error:
+            self._recorder.take_out(*_taken_out(item, error.failed))
+            raise
+        if digest.failed:
+            self._recorder.take_out(*_taken_out(item, digest.failed))
+        return digest.rendered, digest.unsubscribe
+
     def _wanted(self, item: ToSend) -> bool:
         """Whether nobody has paused it meanwhile."""
-        paused = self._claimed.pauses.now()
-        return not (paused and paused.stops(item.journey, item.envelope.topic, item.envelope.marketing))
+        paused, marketing = self._claimed.pauses.now(), item.envelope.marketing
+        if not paused:
+            return True
+        whole = paused.stops(item.journey, item.envelope.topic, marketing)
+        return not (whole or any(paused.stops(part.journey, part.topic, marketing) for part in item.sections))
 
     def hand_back(self, items: Sequence[ToSend]) -> None:
         """Gives back what nothing of has left; it is due at once, and judged again by the next claim."""
@@ -146,6 +164,13 @@ class _Sending:
 
 def _failed(item: ToSend, reason: str) -> dict[str, Any]:
     return {"id": item.envelope.id, "state": "failed", "reason": reason[:1000], "counts": False}
+
+
+def _taken_out(item: ToSend, failed: Mapping[int, str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What becomes of the messages of sections that cannot be rendered, and of their digest."""
+    taken = [{"id": id, "state": "failed", "reason": reason[:1000]} for id, reason in failed.items()]
+    left = [section for section in item.sections if section.id not in failed]
+    return taken, revised(item.envelope.id, [section.kept for section in left], item.envelope.topic)
 
 
 def _settled(

@@ -42,6 +42,12 @@ class Section:
     message_id: str
     event: Mapping[str, Any]
 
+    @property
+    def kept(self) -> dict[str, Any]:
+        """How a digest's row keeps it."""
+        names = ("id", "topic", "journey", "template", "message_id")
+        return {name: getattr(self, name) for name in names}
+
 
 @dataclass(frozen=True, slots=True)
 class RenderedDigest:

@@ -8,6 +8,9 @@ from lifecycle.errors import DefinitionError
 
 from .origin import here, is_text
 
+JOURNEY = "digest"
+"""What digests have in place of a journey: no journey may be named so."""
+
 
 @dataclass(frozen=True, slots=True)
 class Digest:

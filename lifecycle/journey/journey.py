@@ -15,6 +15,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from lifecycle.errors import DefinitionError
 
 from .conditions import Condition, PropertyRef, as_condition, of_customer
+from .digest import JOURNEY
 from .durations import Duration, as_span, days
 from .entries import EachYear, Entry, On, OnDate
 from .origin import here, is_text
@@ -150,6 +151,7 @@ def _mistakes(journey: Any) -> Iterator[tuple[bool, str, str]]:
     """Whether something cannot be, what, and the remedy; in order, each relying on those before it."""
     j, enter, again_after = journey, journey.enter, journey.again_after
     yield not _is_plain(j.name), "the name is no plain word", "use letters, digits and _, at most 60"
+    yield j.name == JOURNEY, f"the name {j.name!r} stands for digests", "give it another name="
     no_topic = not is_text(j.topic) or j.topic == "*"  # "*" is all of them, in consents
     yield no_topic, f"topic={j.topic!r} is no topic", "say what people unsubscribe from: topic='offers'"
     entries = "use on(), when(), each_year(), on_date() or manually()"
