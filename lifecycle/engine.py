@@ -10,6 +10,8 @@ from functools import cached_property
 from lifecycle import clock, embedded
 from lifecycle.errors import DefinitionError
 from lifecycle.flow.mailer import Mailer
+from lifecycle.journey.emails import require_emails
+from lifecycle.journey.live import LiveProject
 from lifecycle.journey.load import load
 from lifecycle.journey.project import Problem, Project
 from lifecycle.mail.file import FileTransport
@@ -38,10 +40,17 @@ class Engine:
             self.settings.home.mkdir(parents=True, exist_ok=True)
         return Database(self.settings.database)
 
-    @cached_property
+    @property
     def project(self) -> Project:
-        """The journeys, vocabulary and policy."""
-        return sound(*load(self.settings.journeys))
+        """The journeys and vocabulary as they were at first, and the policy as its file stands now."""
+        return self._live.now()
+
+    @cached_property
+    def _live(self) -> LiveProject:
+        folder, templates = self.settings.journeys, self.settings.templates
+        return LiveProject(
+            folder / "policy.py", lambda: sound(*load(folder)), lambda project: require_emails(project, templates)
+        )
 
     @cached_property
     def renderer(self) -> Renderer:

@@ -61,11 +61,12 @@ class Scope:
 
 
 class Paused:
-    """The pauses that are in force at one moment."""
+    """The pauses that are in force at one moment, and the fingerprint of the policy that schedulers follow then."""
 
-    __slots__ = ("_all", "_journeys", "_marketing", "_topics")
+    __slots__ = ("_all", "_journeys", "_marketing", "_topics", "policy")
 
-    def __init__(self, scopes: Collection[tuple[str, str | None]]) -> None:
+    def __init__(self, scopes: Collection[tuple[str, str | None]], policy: str | None = None) -> None:
+        self.policy = policy
         kinds = {kind for kind, _ in scopes}
         self._all = "all" in kinds
         self._marketing = "marketing" in kinds
@@ -83,9 +84,13 @@ class Paused:
 EVERYTHING = Paused([("all", None)])
 """What holds while the database cannot say what is paused."""
 
-_IN_FORCE = "SELECT scope, name FROM pause WHERE resumed_at IS NULL"
-_READ = Statement(_IN_FORCE)
-_HOLD = Statement(f"{_IN_FORCE} {{share}}")
+_READ = Statement("SELECT scope, name FROM pause WHERE resumed_at IS NULL")
+_HOLD = Statement(
+    """
+    WITH paused AS MATERIALIZED (SELECT scope, name FROM pause WHERE resumed_at IS NULL {share})
+    SELECT scope, name FROM paused UNION ALL SELECT 'policy', value FROM fingerprint WHERE name = 'policy'
+    """
+)
 _LIST = Statement(
     "SELECT id, scope, name, reason, paused_at FROM pause WHERE resumed_at IS NULL ORDER BY paused_at, id",
     returns={"id": Id, "scope": Text(), "name": Text(), "reason": Text(), "paused_at": Instant()},
@@ -102,39 +107,36 @@ _RESUME = Statement(
 )
 
 
-def in_force(connection: Connection, *, hold: bool = False) -> Paused:
-    """What is paused; with `hold` no pause ends before the transaction does."""
-    return Paused([(row[0], row[1]) for row in (_HOLD if hold else _READ).run(connection)])
+def in_force(connection: Connection) -> Paused:
+    """What is paused, and which policy is followed; none of these pauses ends before the transaction does."""
+    rows = [(row[0], row[1]) for row in _HOLD.run(connection)]
+    return Paused(
+        [(scope, name) for scope, name in rows if scope != "policy"],
+        next((value for scope, value in rows if scope == "policy"), None),
+    )
 
 
 class Pauses:
-    """What is paused, for whoever sends: asked again when the answer is older than `every` real seconds.
+    """What is paused, for whoever sends: asked again when the answer is older than EVERY.
 
     While the database cannot say, everything is paused.
     """
 
     def __init__(
-        self,
-        db: Database,
-        paused: Paused,
-        asked: float,
-        *,
-        every: float = EVERY,
-        monotonic: Callable[[], float] = time.monotonic,
+        self, db: Database, paused: Paused, asked: float, *, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._db = db
         self.known = paused
         self._asked = asked
-        self._every = every
         self._monotonic = monotonic
 
     def now(self) -> Paused:
-        """What is paused; the answer is no older than `every`."""
+        """What is paused; the answer is no older than EVERY."""
         moment = self._monotonic()
-        if moment - self._asked >= self._every:
+        if moment - self._asked >= EVERY:
             try:
                 with self._db.reading() as connection:
-                    self.known = in_force(connection)
+                    self.known = Paused([(row[0], row[1]) for row in _READ.run(connection)])
             except DBAPIError as error:
                 log.warning("cannot see what is paused (%s); nothing leaves", cause(error))
                 self.known = EVERYTHING
