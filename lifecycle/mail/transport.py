@@ -67,6 +67,8 @@ class Unknown:
 class Withdrawn:
     """The letter was no longer wanted when its content should have left: nothing of it did."""
 
+    reply: str = "withdrawn"
+
 
 Outcome = Accepted | Deferred | Refused | Unknown | Withdrawn
 

@@ -109,7 +109,7 @@ _RESUME = Statement(
 
 def in_force(connection: Connection) -> Paused:
     """What is paused, and which policy is followed; none of these pauses ends before the transaction does."""
-    rows = [(row[0], row[1]) for row in _HOLD.run(connection)]
+    rows = [(row.scope, row.name) for row in _HOLD.run(connection)]
     return Paused(
         [(scope, name) for scope, name in rows if scope != "policy"],
         next((value for scope, value in rows if scope == "policy"), None),
@@ -136,7 +136,7 @@ class Pauses:
         if moment - self._asked >= EVERY:
             try:
                 with self._db.reading() as connection:
-                    self.known = Paused([(row[0], row[1]) for row in _READ.run(connection)])
+                    self.known = Paused([(row.scope, row.name) for row in _READ.run(connection)])
             except DBAPIError as error:
                 log.warning("cannot see what is paused (%s); nothing leaves", cause(error))
                 self.known = EVERYTHING
@@ -170,13 +170,13 @@ class Covered:
 def planned_names(connection: Connection) -> dict[str, set[str]]:
     """The journeys and topics of the messages that are planned or on their way."""
     rows = _NAMES.run(connection).all()
-    return {"journey": {row[0] for row in rows}, "topic": {row[1] for row in rows}}
+    return {"journey": {row.journey for row in rows}, "topic": {row.topic for row in rows}}
 
 
 def covered(connection: Connection, scope: Scope) -> Covered:
     """How many messages fall under the scope."""
     row = _COVERED[scope.kind].run(connection, **_named(scope)).one()
-    return Covered(row[0], row[1])
+    return Covered(row.planned, row.sending)
 
 
 def held(connection: Connection, scope: Scope) -> list[int]:
@@ -192,7 +192,9 @@ def _named(scope: Scope) -> dict[str, str]:
 _COVERED = {
     kind: Statement(
         f"""
-        SELECT count(*) FILTER (WHERE state = 'pending'), count(*) FILTER (WHERE state = 'sending') FROM message
+        SELECT count(*) FILTER (WHERE state = 'pending') AS planned,
+               count(*) FILTER (WHERE state = 'sending') AS sending
+        FROM message
         WHERE wake_at IS NOT NULL AND state IN ('pending', 'sending') AND {covers}
         """
     )
