@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -10,51 +10,66 @@ from zoneinfo import ZoneInfo
 if TYPE_CHECKING:
     from sqlalchemy import Connection
 
+    from lifecycle.flow.slots import Outlook
     from lifecycle.journey.project import Project
 
 
 def held_back(
     connection: Connection, project: Project | None, customer: str, now: datetime, lease: timedelta
 ) -> list[dict[str, Any]]:
-    """One record for each message that a cap ever held back; `next_slot` is that of one that waits still.
+    """One record for each message that a cap ever held back; of those that wait still also what holds them now.
 
     Without a project the next slot is when it is looked at again.
     """
-    from lifecycle.flow.slots import next_slots
+    from lifecycle.flow.slots import Outlook, outlooks
     from lifecycle.store import capped
 
     rows = capped.of_customer(connection, customer)
-    waiting = {row["id"]: row["due_at"] for row in rows if row["state"] == "pending"}
+    waiting = {row["id"]: Outlook(row["due_at"]) for row in rows if row["state"] == "pending"}
     if project is not None and waiting:
-        waiting = next_slots(connection, project, sorted(waiting), now, lease)
-    return [
-        {
-            "message": row["id"],
-            "journey": row["journey"],
-            "template": row["template"],
-            "state": row["state"],
-            "reason": row["reason"],
-            "cap": row["capped_by"],
-            "capped_at": row["capped_at"],
-            "lost_to": row["lost_to"],
-            "next_slot": waiting.get(row["id"]),
-            "given_up_at": min(row["capped_until"], row["expires_at"]) if row["id"] in waiting else None,
-        }
-        for row in rows
-    ]
+        waiting = outlooks(connection, project, sorted(waiting), now, lease)
+    lost = {id for row in rows for id in row["lost_to"] or ()}
+    fillers = capped.fillers(connection, lost.union(*(outlook.filled_by for outlook in waiting.values())))
+    return [_record(row, waiting.get(row["id"]), fillers) for row in rows]
+
+
+def _record(row: Mapping[str, Any], outlook: Outlook | None, fillers: Mapping[int, Any]) -> dict[str, Any]:
+    known = {name: row[name] for name in ("journey", "template", "state", "reason", "capped_at")}
+    record = {
+        "message": row["id"],
+        **known,
+        "cap": row["capped_by"],
+        "lost_to": [filler for id, filler in fillers.items() if id in (row["lost_to"] or ())],
+    }
+    if outlook is None:
+        return record
+    return record | {
+        "cap_now": outlook.cap,
+        "filled_by": [filler for id, filler in fillers.items() if id in outlook.filled_by],
+        "next_slot": outlook.next_slot,
+        "given_up_at": min(row["capped_until"], row["expires_at"]),
+    }
 
 
 def told(record: Mapping[str, Any], zone: ZoneInfo) -> Iterator[str]:
     """The record in lines for people."""
-    yield f"held back from {_at(record['capped_at'], zone)} by the cap {record['cap']}"
-    for other in record["lost_to"]:
-        verb = "sent" if other["state"] == "sent" else "kept for it" if other["state"] == "pending" else other["state"]
+    yield f"first held back {_at(record['capped_at'], zone)} by the cap {record['cap']}"
+    yield from _fillers(record["lost_to"], zone)
+    if record["state"] != "pending":
+        return
+    if record["cap_now"] and (record["cap_now"], record["filled_by"]) != (record["cap"], record["lost_to"]):
+        yield f"now by the cap {record['cap_now']}"
+        yield from _fillers(record["filled_by"], zone)
+    slot = record["next_slot"]
+    opens = f"next slot {_at(slot, zone)}" if slot is not None else "no slot ever opens under this policy"
+    yield f"{opens}; given up after {_at(record['given_up_at'], zone)}"
+
+
+def _fillers(others: Iterable[Mapping[str, Any]], zone: ZoneInfo) -> Iterator[str]:
+    for other in others:
+        verb = "kept for it" if other["state"] == "pending" else other["state"]
         when = f" {_at(other['at'], zone)}" if other["at"] is not None else ""
-        yield f"slot taken by {other['template']} ({other['journey']}), {verb}{when}"
-    if record["state"] == "pending":
-        slot = record["next_slot"]
-        opens = f"next slot {_at(slot, zone)}" if slot is not None else "no slot ever opens under this policy"
-        yield f"{opens}; given up after {_at(record['given_up_at'], zone)}"
+        yield f"  slot taken by {other['template']} ({other['journey']}), {verb}{when}"
 
 
 def _at(moment: datetime, zone: ZoneInfo) -> str:

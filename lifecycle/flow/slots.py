@@ -83,20 +83,34 @@ def _opens(cap: Cap, past: Sequence[Counted], zone: ZoneInfo, now: datetime) -> 
     return leaving[-cap.limit] if len(leaving) >= cap.limit else None
 
 
-def next_slots(
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """When a message that waits could go (None: never), the cap that has no room for it now, and the rows that fill
+    it."""
+
+    next_slot: datetime | None
+    cap: str | None = None
+    filled_by: tuple[int, ...] = ()
+
+
+def outlooks(
     connection: Connection, project: Project, ids: Sequence[int], now: datetime, lease: timedelta
-) -> dict[int, datetime | None]:
-    """The first moment at which each of these pending messages could go under all caps and the quiet hours, if nothing
-    else went before; None for never.
-    """
+) -> dict[int, Outlook]:
+    """What each of these pending messages can expect under all caps and the quiet hours, if nothing else went before
+    it."""
     rows = messages.due(connection, ids, datetime.max.replace(tzinfo=now.tzinfo))
     slots = Sends(connection, project, rows, now, lease)
-    found: dict[int, datetime | None] = {}
+    found: dict[int, Outlook] = {}
     for row in rows:
         zone = zone_named(row.timezone, project.policy.timezone)
         marketing = row.kind == "marketing"
         quiet = project.policy.quiet_hours if marketing else None
         begin = (paused_until(row.pace, zone, now) if marketing and row.pace else None) or now
         theirs = slots.of(row.customer_id) or Slots((), zone)
-        found[row.id] = theirs.next_free(counted(row, begin), begin, quiet)
+        full = theirs.full(counted(row, now), now)
+        found[row.id] = Outlook(
+            theirs.next_free(counted(row, begin), begin, quiet),
+            None if full is None else full.cap.name,
+            () if full is None else full.ids,
+        )
     return found

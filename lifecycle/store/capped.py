@@ -7,6 +7,7 @@ index of what counts: it costs as much as there are customers and sends in the p
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -178,11 +179,13 @@ def paid(connection: Connection, since: datetime, until: datetime) -> list[Paid]
 
 
 def of_customer(connection: Connection, customer: str) -> list[dict[str, Any]]:
-    """The messages of one customer that a cap ever held back, each with those that filled the cap as `lost_to`."""
-    held_back = [dict(row) for row in _OF_CUSTOMER.run(connection, customer=customer).mappings()]
-    ids = sorted({id for row in held_back for id in row["lost_to"] or ()})
-    fillers = [dict(row) for row in _FILLERS.run(connection, ids=ids).mappings()] if ids else []
-    for row in held_back:
-        theirs = set(row["lost_to"] or ())
-        row["lost_to"] = [filler for filler in fillers if filler["id"] in theirs]
-    return held_back
+    """The messages of one customer that a cap ever held back, in the order in which it did; `lost_to` are the ids of
+    those that filled it then."""
+    return [dict(row) for row in _OF_CUSTOMER.run(connection, customer=customer).mappings()]
+
+
+def fillers(connection: Connection, ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """The messages of these ids, as those who lost to them are told of them, by id."""
+    if not ids:
+        return {}
+    return {row["id"]: dict(row) for row in _FILLERS.run(connection, ids=sorted(ids)).mappings()}
