@@ -71,8 +71,8 @@ def crowd() -> Project:
 
     return project_of(
         journey("birthday", "offers", 90, "wait"),
-        journey("thanks", "orders", 70, "wait"),
-        journey("discount", "offers", 50, "wait"),
+        journey("thanks", "orders", 70, "digest"),
+        journey("discount", "offers", 50, "digest"),
         journey("news", "news", 80, "skip"),
         journey("receipt", "orders", 60, "wait", "transactional"),
         **POLICY,
