@@ -49,7 +49,7 @@ def _emails(outcomes: Sequence[Outcome], names: Sequence[str], room: int) -> Tab
     table.add_column("emails per customer", justify="right", style="dim")
     for name in names:
         table.add_column(harmless(name), min_width=room + 8, overflow="fold")
-    bins = _bins(max((emails for outcome in outcomes for emails in +outcome.emails), default=0))
+    bins = _bins(outcomes)
     counts = [[sum(outcome.emails[emails] for emails in numbers) for numbers in bins] for outcome in outcomes]
     longest = max((number for each in counts for number in each), default=0) or 1
     for place, numbers in enumerate(bins):
@@ -62,10 +62,13 @@ def _emails(outcomes: Sequence[Outcome], names: Sequence[str], room: int) -> Tab
     return table
 
 
-def _bins(most: int) -> list[range]:
-    """Numbers of emails, one by one if they are few, else in equal steps after 0."""
-    step = ceil(most / (_ROWS - 1)) if most >= _ROWS else 1
-    return [range(1), *(range(first, first + step) for first in range(1, most + 1, step))]
+def _bins(outcomes: Sequence[Outcome]) -> list[range]:
+    """Numbers of emails, one by one if they are few; else in equal steps after 0, the few who got most in one bin."""
+    most = max((emails for outcome in outcomes for emails in +outcome.emails), default=0)
+    usual = most if most < _ROWS else max(_at_most(outcome.emails, 99) for outcome in outcomes)
+    step = ceil(usual / (_ROWS - 2)) if most >= _ROWS else 1
+    bins = [range(1), *(range(first, first + step) for first in range(1, usual + 1, step))]
+    return bins if bins[-1].stop > most else [*bins, range(bins[-1].stop, most + 1)]
 
 
 def _summary(outcomes: Sequence[Outcome]) -> Iterator[tuple[str, list[str]]]:

@@ -130,9 +130,9 @@ def run_side_by_side(settings: Settings, trials: Sequence[Trial]) -> list[Outcom
             found = _watch(running, show)
         return [found[trial.name] for trial in trials]
     finally:
-        for _, process in running.values():
-            process.terminate()
-            process.join(_STOPPED)
+        for _, child in running.values():
+            child.terminate()
+            child.join(_STOPPED)
 
 
 def _watch(

@@ -17,13 +17,14 @@ from lifecycle.mail.nowhere import NowhereTransport
 from lifecycle.mail.render import Rendered, Renderer
 from lifecycle.mail.transport import Letter
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
+from lifecycle.mail.sections import Section
 from lifecycle.store import past
 from lifecycle.store.database import Database
 from lifecycle.store.outcomes import Outcome, outcome
 from lifecycle.wire import EARLIEST
 
 from .consume import Entry, take
-from .mailer import Mailer
+from .mailer import Mailer, RenderedDigest
 from .replay import Line, Progress, replay
 
 _AT_ONCE = 500
@@ -42,6 +43,12 @@ class BlankMailer(Mailer):
     def render(self, *_: Any, **__: Any) -> tuple[Rendered, str]:
         """Nothing, and a link to nowhere."""
         return _BLANK, ""
+
+    def render_digest(
+        self, template: str, envelope: Any, customer: Any, sections: Sequence[Section], now: datetime
+    ) -> RenderedDigest:
+        """Nothing, of all sections."""
+        return RenderedDigest(_BLANK, "", tuple(sections), {})
 
     def letter(self, envelope: Any, *_: Any, **__: Any) -> Letter:
         """An empty letter."""

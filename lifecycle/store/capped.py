@@ -166,7 +166,11 @@ def sent(connection: Connection, since: datetime, until: datetime, lease: timede
         for row in _SENT.run(connection, **period).all()
     ]
     gathered = Counter(
-        Counted(since, *(frozenset(section[of] for section in row.sections) for of in ("topic", "journey")))
+        Counted(
+            since,
+            frozenset(section["topic"] for section in row.sections),
+            frozenset(section["journey"] for section in row.sections),
+        )
         for row in _DIGESTS.run(connection, **period)
         if row.sections  # an ORM may have written a JSON null
     )

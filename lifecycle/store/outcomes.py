@@ -103,10 +103,11 @@ def outcome(connection: Connection, since: datetime) -> Outcome:
 def _count_emails(connection: Connection, since: datetime, found: Outcome) -> None:
     sent: Counter[str] = Counter()
     week: list[datetime] = []
-    for customer, at in _EMAILS.run(connection, since=since):
-        if customer not in sent:
+    for row in _EMAILS.run(connection, since=since):
+        at: datetime = row.sent_at
+        if row.customer_id not in sent:
             week.clear()
-        sent[customer] += 1
+        sent[row.customer_id] += 1
         week = [*(each for each in week if at - each < _WEEK), at]
         found.most_in_a_week = max(found.most_in_a_week, len(week))
     found.emails = Counter(sent.values())
