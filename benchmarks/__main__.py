@@ -27,6 +27,7 @@ PARTS = {
     "deliver": "deliver.run",
     "memory": "deliver.memory",
     "claim": "claim.run",
+    "caps": "caps.run",
     "million": "million.run",
     "end_to_end": "end_to_end.run",
     "replay": "replay.run",

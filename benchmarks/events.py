@@ -69,7 +69,7 @@ def measure(
 
     ignore: Callable[[Sequence[int]], None] = lambda ids: None
     consumer = Consumer(
-        redis, db, project, hint=ignore, lease=LEASE, max_lateness=MAX_LATENESS, batch=batch, taken=taken
+        redis, db, lambda: project, hint=ignore, lease=LEASE, max_lateness=MAX_LATENESS, batch=batch, taken=taken
     )
     start, cpu = time.perf_counter(), time.process_time()
     consumer.run(stop)

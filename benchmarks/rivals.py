@@ -152,7 +152,7 @@ class UsualWay:
                 return False
             for cap in self._policy.caps:
                 counted = select(func.count()).where(
-                    col(Message.customer_id) == customer.id, col(Message.counted_at) > now - cap.window
+                    col(Message.customer_id) == customer.id, col(Message.counted_at) > now - cap.span
                 )
                 if cap.topic:
                     counted = counted.where(col(Message.topic) == cap.topic)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -102,8 +102,14 @@ def _moment(now: datetime, n: int) -> datetime:
 
 def pending(db: Database, first: int, count: int, now: datetime, order: str = "A") -> list[int]:
     """One message that is due for each of these customers, as their journey would have planned it; returns the ids."""
+    return pending_for(db, range(first, first + count), now, order)
+
+
+def pending_for(db: Database, whom: Sequence[int], now: datetime, order: str = "A") -> list[int]:
+    """The same for the customers of these numbers, in their order."""
     made: list[int] = []
-    for numbers in _portions(first, count):
+    for start in range(0, len(whom), _AT_ONCE):
+        numbers = whom[start : start + _AT_ONCE]
         entered = [
             {
                 "customer_id": f"customer-{number}",

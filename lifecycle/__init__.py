@@ -9,18 +9,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .journey.caps import Cap, Keep
+    from .journey.digest import Digest
     from .journey.durations import Duration, days, hours, minutes, weeks
     from .journey.entries import each_year, manually, on, on_date, when
+    from .journey.fatigue import Fatigue, Sunset
     from .journey.journey import Journey, always
-    from .journey.policy import Cap, Policy, QuietHours, Sender
+    from .journey.last_send import last_send
+    from .journey.mutes import Mute
+    from .journey.policy import Policy, QuietHours, Sender
     from .journey.steps import Arm, Branch, Exit, Send, Set, Split, Wait, WaitFor
     from .journey.vocabulary import Attribute, Event, Flag, Property
 
 _HOMES = {
+    "caps": ("Cap", "Keep"),
+    "digest": ("Digest",),
     "durations": ("Duration", "days", "hours", "minutes", "weeks"),
     "entries": ("each_year", "manually", "on", "on_date", "when"),
+    "fatigue": ("Fatigue", "Sunset"),
     "journey": ("Journey", "always"),
-    "policy": ("Cap", "Policy", "QuietHours", "Sender"),
+    "last_send": ("last_send",),
+    "mutes": ("Mute",),
+    "policy": ("Policy", "QuietHours", "Sender"),
     "steps": ("Arm", "Branch", "Exit", "Send", "Set", "Split", "Wait", "WaitFor"),
     "vocabulary": ("Attribute", "Event", "Flag", "Property"),
 }
@@ -31,11 +41,15 @@ __all__ = [
     "Attribute",
     "Branch",
     "Cap",
+    "Digest",
     "Duration",
     "Event",
     "Exit",
+    "Fatigue",
     "Flag",
     "Journey",
+    "Keep",
+    "Mute",
     "Policy",
     "Property",
     "QuietHours",
@@ -43,12 +57,14 @@ __all__ = [
     "Sender",
     "Set",
     "Split",
+    "Sunset",
     "Wait",
     "WaitFor",
     "always",
     "days",
     "each_year",
     "hours",
+    "last_send",
     "manually",
     "minutes",
     "on",

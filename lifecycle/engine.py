@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
 
 from lifecycle import clock, embedded
 from lifecycle.errors import DefinitionError
 from lifecycle.flow.mailer import Mailer
+from lifecycle.journey.emails import require_emails
+from lifecycle.journey.live import LiveProject
 from lifecycle.journey.load import load
-from lifecycle.journey.project import Project
+from lifecycle.journey.project import Problem, Project
 from lifecycle.mail.file import FileTransport
 from lifecycle.mail.render import Renderer
 from lifecycle.mail.smtp import SmtpTransport
@@ -37,15 +40,17 @@ class Engine:
             self.settings.home.mkdir(parents=True, exist_ok=True)
         return Database(self.settings.database)
 
-    @cached_property
+    @property
     def project(self) -> Project:
-        """The journeys, vocabulary and policy."""
-        project, problems = load(self.settings.journeys)
-        if project is None or problems:
-            first = problems[0]
-            more = f" … and {len(problems) - 1} more: lifecycle check" if len(problems) > 1 else ""
-            raise DefinitionError(first.where, first.message + more, first.hint)
-        return project
+        """The journeys and vocabulary as they were at first, and the policy as its file stands now."""
+        return self._live.now()
+
+    @cached_property
+    def _live(self) -> LiveProject:
+        folder, templates = self.settings.journeys, self.settings.templates
+        return LiveProject(
+            folder / "policy.py", lambda: sound(*load(folder)), lambda project: require_emails(project, templates)
+        )
 
     @cached_property
     def renderer(self) -> Renderer:
@@ -93,3 +98,12 @@ class Engine:
             self._embedded = embedded.start(self.settings.home)
             return self._embedded.url
         return self.settings.redis_url
+
+
+def sound(project: Project | None, problems: Sequence[Problem]) -> Project:
+    """The project, if there are no problems; raises DefinitionError with the first of them."""
+    if project is None or problems:
+        first = problems[0]
+        more = f" … and {len(problems) - 1} more: lifecycle check" if len(problems) > 1 else ""
+        raise DefinitionError(first.where, first.message + more, first.hint)
+    return project

@@ -30,7 +30,7 @@ from lifecycle.flow.replay import Line, read_lines, replay
 from lifecycle.journey.durations import Duration
 from lifecycle.journey.project import Project
 from lifecycle.journey.vocabulary import Event
-from lifecycle.mail.render import Rendered, Renderer
+from lifecycle.mail.render import Rendered, Renderer, Summary
 from lifecycle.mail.transport import Accepted, Letter, Outcome
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
 from lifecycle.store import tables as _tables  # noqa: F401 - defines the tables
@@ -85,6 +85,10 @@ class PlainRenderer(Renderer):
     def render(self, name: str, context: Mapping[str, object]) -> Rendered:
         """The name, as subject and text."""
         return Rendered(name, f"<p>{name}</p>", name, lambda: "")
+
+    def summary(self, name: str, context: Mapping[str, object]) -> Summary:
+        """The name, as subject and link."""
+        return Summary(name, "", f"https://shop.example/{name}")
 
 
 def mailer_for(project: Project, transport: Outbox, renderer: Renderer | None = None) -> Mailer:

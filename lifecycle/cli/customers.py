@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lifecycle import clock
 from lifecycle.errors import LifecycleError
 
 from . import opened
@@ -15,6 +16,7 @@ from .lazy import Group
 from .listing import Column, as_json_option, progress, write, write_json
 
 if TYPE_CHECKING:
+    from lifecycle.journey.project import Project
     from lifecycle.settings import Settings
 
 _COLUMNS = (
@@ -72,25 +74,32 @@ Examples:
 def show(customer: str, utc: bool, as_json: bool) -> None:
     """Tell one person's story, in their own time zone.
 
-    Who they are, what they did, the journeys they are or were in, and every email with its state and reason.
+    Who they are, what they did, the journeys they are or were in, and every email with its state and reason; of those
+    that a cap held back also which emails filled it, and when the next slot opens.
     """
     from lifecycle.store import reports
 
+    from .held import held_back, told
+
     settings = opened.settings()
+    project = _project(settings)
     with opened.database(settings) as db, db.reading() as connection:
         known = reports.customer(connection, customer)
         if known is None:
             raise LifecycleError(f"there is no customer {customer!r}; find one with: lifecycle customers list")
         story = reports.story(connection, customer, known["email"])
+        held = held_back(connection, project, customer, clock.now(), settings.lease)
     if as_json:
         records = [("customer", known)] + [(kind, row) for kind, rows in story.items() for row in rows]
+        records += [("capped", row) for row in held]
         write_json({"record": kind, **row} for kind, row in records)
         return
     from lifecycle.core.calendar import zone_named
 
     from .timeline import write_story
 
-    write_story(known, story, zone_named("UTC" if utc else known["timezone"], _default_zone(settings)))
+    zone = zone_named("UTC" if utc else known["timezone"], project.policy.timezone if project else "UTC")
+    write_story(known, story, zone, {row["message"]: [*told(row, zone)] for row in held})
 
 
 @customers.command(
@@ -107,7 +116,6 @@ def import_file(ctx: click.Context, file: Path) -> None:
 
     Importing a file twice changes nothing. Consent is no trait: nobody is subscribed by an import, nor unsubscribed.
     """
-    from lifecycle import clock
     from lifecycle.flow.importing import import_customers
 
     with opened.engine() as engine, progress("importing") as advance:
@@ -147,9 +155,8 @@ def _all(email: str | None, most: int | None) -> Iterator[dict[str, Any]]:
             after, left = page[-1]["id"], None if left is None else left - len(page)
 
 
-def _default_zone(settings: Settings) -> str:
-    """The policy's; broken journey files must not hide a person's story."""
+def _project(settings: Settings) -> Project | None:
+    """The project, if its files are sound; broken ones must not hide a person's story."""
     from lifecycle.journey.load import load
 
-    project, _ = load(settings.journeys)
-    return project.policy.timezone if project is not None else "UTC"
+    return load(settings.journeys)[0]

@@ -14,6 +14,7 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
     from rich.text import Text
 
 as_json_option = click.option("--json", "as_json", is_flag=True, help="One JSON object per line, for programs.")
@@ -82,6 +83,14 @@ def write_table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *,
         out.print(table)
     click.echo("\n".join(line.rstrip() for line in drawn.get().splitlines()), color=out.is_terminal)
     return table.row_count
+
+
+def plain_table() -> Table:
+    """A table with a line under its headings and no frame, for whoever fills it themselves."""
+    from rich import box
+    from rich.table import Table
+
+    return Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
 
 
 def write(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, as_json: bool, empty: str = "none") -> int:

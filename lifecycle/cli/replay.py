@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ from lifecycle.settings import Settings
 
 from . import opened
 from .lines import lines_of
+from .moments import Moment
 
 if TYPE_CHECKING:
     from lifecycle.flow.replay import Line, Progress, Replayed
@@ -23,19 +24,6 @@ if TYPE_CHECKING:
 
 _KEEP_EVERY = 2.0  # seconds
 _SHOW_EVERY = 0.25
-
-
-class Moment(click.ParamType[datetime]):
-    """A day, or a moment with its zone."""
-
-    name = "moment"
-
-    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no day like 1997-03-20, and no moment like 1997-03-20T09:00:00Z", param, ctx)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 @click.command(

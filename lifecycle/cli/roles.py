@@ -57,7 +57,7 @@ def consume(until_stdin_closes: bool) -> None:
             Consumer(
                 redis,
                 engine.db,
-                engine.project,
+                lambda: engine.project,
                 hint=hints.advance,
                 lease=engine.lease,
                 max_lateness=settings.max_lateness,
@@ -80,13 +80,19 @@ def schedule(until_stdin_closes: bool) -> None:
     SIGTERM ends it after the look in hand.
     """
     with _role("schedule", until_stdin_closes) as (engine, stop, counts):
+        from lifecycle.flow.amendments import Amendments
+        from lifecycle.flow.poison import apart
         from lifecycle.flow.schedule import tick
         from lifecycle.worker import BrokerHints, make_broker
 
         hints = BrokerHints(make_broker(engine), engine.settings.hint_batch)
+        amendments = Amendments(engine.db)
 
         def look() -> None:
-            ticked = tick(engine.db, engine.project, hints, clock.now(), lease=engine.lease, stopping=stop.is_set)
+            project = engine.project
+            with apart("judging anew what another policy held back"):
+                amendments.look(project, clock.now())
+            ticked = tick(engine.db, project, hints, clock.now(), lease=engine.lease, stopping=stop.is_set)
             counts.add(
                 entered=ticked.entered,
                 enrollments=ticked.enrollments,

@@ -13,7 +13,7 @@ from lifecycle.errors import LifecycleError
 from .lazy import Group, Later
 
 _LOCAL, _ROLES, _SETUP = "On this machine", "Roles, as many of each as you like", "Set-up"
-_WORDS, _PEOPLE = "Journeys and events", "Messages and people"
+_WORDS, _PEOPLE, _CRISIS = "Journeys and events", "Messages and people", "When something is wrong"
 
 
 class Root(Group):
@@ -86,8 +86,11 @@ def _joined(text: str) -> str:
         "replay": Later("lifecycle.cli.replay:replay", "Run a file of events through everything.", _WORDS),
         "messages": Later("lifecycle.cli.messages:messages", "List emails with their state and reason.", _PEOPLE),
         "customers": Later("lifecycle.cli.customers:customers", "List, show and import customers.", _PEOPLE),
+        "caps": Later("lifecycle.cli.caps:caps", "See what frequency caps did; try others on history.", _PEOPLE),
         "preview": Later("lifecycle.cli.preview:preview", "Render an email for a look at it.", _PEOPLE),
         "send-test": Later("lifecycle.cli.preview:send_test", "Send one email to an address of your own.", _PEOPLE),
+        "pause": Later("lifecycle.cli.pause:pause", "Stop sending, all or a part of it, within a second.", _CRISIS),
+        "resume": Later("lifecycle.cli.pause:resume", "Let go on what was paused.", _CRISIS),
     },
 )
 @click.version_option(package_name="lifecycle", message="lifecycle %(version)s")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -31,21 +32,28 @@ _SOON = timedelta(minutes=5)
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """One line of the story; `order` breaks ties of `at` in the order in which things follow from each other."""
+    """One line of the story, with `notes` under it; `order` breaks ties of `at` in the order in which things follow
+    from each other."""
 
     at: datetime
     order: int
     mark: str
     what: str
     detail: str = ""
+    notes: Sequence[str] = ()
 
 
-def write_story(known: Mapping[str, Any], story: Mapping[str, list[dict[str, Any]]], zone: ZoneInfo) -> None:
-    """Writes the story, with all times in `zone`."""
+def write_story(
+    known: Mapping[str, Any],
+    story: Mapping[str, list[dict[str, Any]]],
+    zone: ZoneInfo,
+    notes: Mapping[int, Sequence[str]] = MappingProxyType({}),
+) -> None:
+    """Writes the story, with all times in `zone`; `notes` by the id of the message that they are about."""
     out = console()
     for line in _portrait(known, story, zone):
         out.print(line)
-    moments = sorted(_moments(known, story), key=lambda moment: (moment.at, moment.order, moment.what))
+    moments = sorted(_moments(known, story, notes), key=lambda moment: (moment.at, moment.order, moment.what))
     for day, of_day in groupby(moments, key=lambda moment: moment.at.astimezone(zone).date()):
         out.print(Text(f"\n{day:%a %-d %B %Y}", style="bold"))
         for moment in of_day:
@@ -54,7 +62,9 @@ def write_story(known: Mapping[str, Any], story: Mapping[str, list[dict[str, Any
             line.append(harmless(moment.what), style="bold" if moment.mark in ("sent", "enter") else "")
             line.append(f"  {harmless(moment.detail)}" if moment.detail else "", style="dim")
             out.print(line)
-    waiting = list(_waiting(story, zone))
+            for note in moment.notes:
+                out.print(Text(f"           {harmless(note)}", style="dim"))
+    waiting = list(_waiting(story, zone, notes))
     if waiting:
         out.print(Text("\nnow", style="bold"))
         for line in waiting:
@@ -85,7 +95,9 @@ def _newest_by_topic(consents: Iterable[dict[str, Any]]) -> list[dict[str, Any]]
     return sorted(newest.values(), key=lambda consent: consent["topic"] or "")
 
 
-def _moments(known: Mapping[str, Any], story: Mapping[str, list[dict[str, Any]]]) -> Iterator[Moment]:
+def _moments(
+    known: Mapping[str, Any], story: Mapping[str, list[dict[str, Any]]], notes: Mapping[int, Sequence[str]]
+) -> Iterator[Moment]:
     for event in story["event"]:
         name = event["name"] or "identify"
         if name.startswith("subscription."):
@@ -109,28 +121,32 @@ def _moments(known: Mapping[str, Any], story: Mapping[str, list[dict[str, Any]]]
             reason = enrollment["reason"] if enrollment["reason"] != enrollment["state"] else ""
             yield Moment(enrollment["ended_at"], 5, "leave", f"leaves {name}: {enrollment['state']}", reason or key)
     for message in story["message"]:
-        yield from _message(message)
+        yield from _message(message, notes.get(message["id"], ()))
 
 
-def _message(message: Mapping[str, Any]) -> Iterator[Moment]:
+def _message(message: Mapping[str, Any], notes: Sequence[str]) -> Iterator[Moment]:
     """When it was planned, and what became of it; of one that was not sent only the planning has a moment."""
     name = f"{message['template']} ({message['journey']})"
     planned, sent, state = message["created_at"], message["sent_at"], message["state"]
     if state in ("skipped", "failed", "uncertain"):
-        yield Moment(planned, 3, state, f"{state} {name}", message["reason"] or "")
+        yield Moment(planned, 3, state, f"{state} {name}", message["reason"] or "", notes)
     elif sent is None or sent - planned > _SOON:
         yield Moment(planned, 3, "planned", f"planned {name}")
     if sent is not None:
-        yield Moment(sent, 4, "sent", f"sent {name}", f"“{message['subject']}”" if message["subject"] else "")
+        yield Moment(sent, 4, "sent", f"sent {name}", f"“{message['subject']}”" if message["subject"] else "", notes)
 
 
-def _waiting(story: Mapping[str, list[dict[str, Any]]], zone: ZoneInfo) -> Iterator[Text]:
+def _waiting(
+    story: Mapping[str, list[dict[str, Any]]], zone: ZoneInfo, notes: Mapping[int, Sequence[str]]
+) -> Iterator[Text]:
     """Where the person stands in journeys, and what is about to be sent."""
     for message in story["message"]:
         if message["state"] in ("pending", "sending"):
             when = f" at {message['due_at'].astimezone(zone):%Y-%m-%d %H:%M}" if message["due_at"] else ""
             why = f"  put off: {message['reason']}" if message["reason"] else ""
             yield Text.assemble("  ", ("○ ", "cyan"), harmless(f"{message['template']} goes out{when}{why}"))
+            for note in notes.get(message["id"], ()):
+                yield Text(f"    {harmless(note)}", style="dim")
     for enrollment in story["enrollment"]:
         if enrollment["state"] not in ("active", "held"):
             continue

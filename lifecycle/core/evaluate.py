@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias, assert_never, cast
 
 from lifecycle.journey.conditions import (
+    After,
     And,
     AttributeRef,
     Compare,
@@ -23,6 +24,7 @@ from lifecycle.journey.conditions import (
     IsSet,
     IsTrue,
     Kind,
+    LastSend,
     Node,
     Not,
     OneOf,
@@ -93,6 +95,11 @@ def matches(
             return _at_least(node, node.at_least, facts, now) and (
                 node.at_most is None or not _at_least(node, node.at_most + 1, facts, now)
             )
+        case After(event, other):
+            last, undone = _last(event, facts, now), _last(other, facts, now)
+            return last is not None and (undone is None or last > undone)
+        case LastSend(fate):
+            return facts.last_send == fate
         case _:
             assert_never(node)
 
@@ -100,7 +107,7 @@ def matches(
 def closed(condition: Condition) -> Node:
     """The condition as one of the closed set of nodes."""
     node = condition.node()
-    assert isinstance(node, (Compare, OneOf, IsSet, IsTrue, Count, And, Or, Not))
+    assert isinstance(node, (Compare, OneOf, IsSet, IsTrue, Count, After, LastSend, And, Or, Not))
     return node
 
 
@@ -137,14 +144,18 @@ def in_brief(count: Count, at_least: int) -> bool:
 
 
 def counted(*conditions: Condition | None) -> frozenset[str]:
-    """The names of the events that the conditions count: whose activity must be known."""
-    return frozenset(
-        node.event
-        for condition in conditions
-        if condition is not None
-        for node in walk(condition.node())
-        if isinstance(node, Count)
-    )
+    """The names of the events that the conditions count or compare: whose activity must be known."""
+    names: set[str] = set()
+    for condition in conditions:
+        for node in walk(condition.node()) if condition is not None else ():
+            match node:
+                case Count(event=event):
+                    names.add(event)
+                case After(event, other):
+                    names |= {event, other}
+                case _:
+                    pass
+    return frozenset(names)
 
 
 def demands(*conditions: Condition | None) -> dict[str, Duration | None]:
@@ -188,6 +199,18 @@ def _at_least(count: Count, at_least: int, facts: Facts, now: datetime) -> bool:
             if found >= at_least:
                 return True
     return False
+
+
+def _last(event: str, facts: Facts, now: datetime) -> datetime | None:
+    """When the last event of that name was, by `now`."""
+    activity = facts.activity.get(event)
+    if activity is not None and activity.last_at <= now:
+        return activity.last_at
+    if activity is None and event not in facts.occurrences:
+        return None
+    if event not in facts.occurrences:
+        raise LookupError(f"the facts lack the occurrences of {event!r}, of which one lies ahead")
+    return max((occurrence.at for occurrence in facts.occurrences[event] if occurrence.at <= now), default=None)
 
 
 def _value(ref: Ref, facts: Facts, candidate: Occurrence | None, candidate_event: str | None) -> Known | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
+from lifecycle.journey.conditions import Fate
+
 
 @dataclass(frozen=True, slots=True)
 class Activity:
@@ -33,7 +35,8 @@ class Facts:
     them; unknown ones are absent. `zone`: the customer's, or the policy's default. `activity`: by event name.
     `occurrences`: by event name, only for the events that a condition counts within a window or with `where=`
     (`lifecycle.core.evaluate.demands` says which). `trigger`: the properties of the event that started the
-    enrollment, `trigger_event` its name.
+    enrollment, `trigger_event` its name. `last_send`: what became of the enrollment's newest email, None where there is
+    none, or the server refused it.
     """
 
     customer_id: str
@@ -43,3 +46,4 @@ class Facts:
     occurrences: Mapping[str, Sequence[Occurrence]] = field(default_factory=dict)
     trigger: Mapping[str, object] = field(default_factory=dict)
     trigger_event: str | None = None
+    last_send: Fate | None = None

@@ -8,7 +8,7 @@ from datetime import datetime
 from hashlib import blake2b
 from typing import Any
 
-from lifecycle.journey.conditions import Condition
+from lifecycle.journey.conditions import Condition, Fate
 from lifecycle.journey.durations import Duration
 from lifecycle.journey.entries import On
 from lifecycle.journey.journey import Journey
@@ -36,6 +36,7 @@ class Enrolled:
     due_at: datetime | None
     trigger: Mapping[str, Any]
     entered_at: datetime
+    last_send: Fate | None = None
 
 
 @dataclass(slots=True)
@@ -222,7 +223,7 @@ class Hearing:
             concerned = not names.isdisjoint(counted(journey.exit_when)) or (
                 traits_changed and looks_at_traits(journey.exit_when)
             )
-            if concerned and self._matches(journey.exit_when, journey, one.trigger):
+            if concerned and self._matches(journey.exit_when, journey, one.trigger, last_send=one.last_send):
                 self._end(one, "exited", "exit_when")
 
     def _end(self, one: Enrolled, state: str, reason: str) -> None:
@@ -238,9 +239,10 @@ class Hearing:
         trigger: Mapping[str, Any],
         candidate: Occurrence | None = None,
         event: str | None = None,
+        last_send: Fate | None = None,
     ) -> bool:
         trigger_event = journey.enter.event if isinstance(journey.enter, On) else None
-        facts = replace(self.facts, trigger=trigger, trigger_event=trigger_event)
+        facts = replace(self.facts, trigger=trigger, trigger_event=trigger_event, last_send=last_send)
         # An app's clock may be ahead of ours: the facts after an event include it all the same.
         now = self.now if candidate is None else max(self.now, candidate.at)
         return matches(condition, facts, now, candidate, event)

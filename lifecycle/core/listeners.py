@@ -6,7 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lifecycle.journey.conditions import AttributeRef, Compare, Condition, Count, IsSet, IsTrue, OneOf, walk
+from lifecycle.journey.conditions import (
+    After,
+    AttributeRef,
+    Compare,
+    Condition,
+    Count,
+    IsSet,
+    IsTrue,
+    OneOf,
+    reads_last_send,
+    walk,
+)
 from lifecycle.journey.durations import Duration
 from lifecycle.journey.entries import On
 from lifecycle.journey.journey import Journey
@@ -21,7 +32,9 @@ class Listeners:
     """Which journeys listen to which events, by event name; computed once per project.
 
     `heard`: events that can end or wake somebody; `entries`: the journeys that they let in; `reading`: events for
-    which a condition looks at the customer; `demands` and `counted`: what those conditions read.
+    which a condition looks at the customer; `demands` and `counted`: what those conditions read. `exits_by_fate`: the
+    journeys that may end by what became of their last email. `muting`: events that a mute of the policy reads;
+    `muting_traits`: whether one reads traits.
     """
 
     entries: Mapping[str, tuple[Journey, ...]]
@@ -32,6 +45,9 @@ class Listeners:
     reading: frozenset[str]
     demands: Mapping[str, Duration | None]
     counted: frozenset[str]
+    exits_by_fate: frozenset[str]
+    muting: frozenset[str]
+    muting_traits: bool
 
 
 @lru_cache(maxsize=8)
@@ -67,6 +83,7 @@ def listeners(project: Project) -> Listeners:
                 heard.add(step.event)
                 listen(step.event, step.where)
     conditions += leaving
+    mutes = [mute.when for mute in project.policy.mutes]
     return Listeners(
         entries,
         goals,
@@ -76,6 +93,9 @@ def listeners(project: Project) -> Listeners:
         frozenset(reading),
         demands(*conditions),
         counted(*conditions),
+        frozenset(journey.name for journey, leave in zip(exits, leaving, strict=True) if reads_last_send(leave)),
+        counted(*mutes),
+        any(map(looks_at_traits, mutes)),
     )
 
 
@@ -88,4 +108,4 @@ def looks_at_traits(condition: Condition) -> bool:
 
 
 def _looks_at_customer(condition: Condition) -> bool:
-    return looks_at_traits(condition) or any(isinstance(node, Count) for node in walk(condition))
+    return looks_at_traits(condition) or any(isinstance(node, Count | After) for node in walk(condition))

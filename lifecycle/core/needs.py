@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lifecycle.journey.conditions import Condition
+from lifecycle.journey.conditions import Condition, reads_last_send
 from lifecycle.journey.durations import Duration
 from lifecycle.journey.journey import Journey
 from lifecycle.journey.steps import Branch, WaitFor, walk_steps
@@ -16,10 +16,13 @@ from .evaluate import counted, demands
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """`activity`: the events whose counts are read; `occurrences`: those read one by one, with the longest window."""
+    """`activity`: the events whose counts are read; `occurrences`: those read one by one, with the longest window;
+    `last_send`: the journeys that ask what became of their last email.
+    """
 
     activity: frozenset[str]
     occurrences: Mapping[str, Duration | None]
+    last_send: frozenset[str] = frozenset()
 
 
 def needs(journeys: Iterable[Journey]) -> Needs:
@@ -51,4 +54,10 @@ def _needs(journeys: tuple[Journey, ...]) -> Needs:
                 case _:
                     pass
     found = needs_of(*conditions)
-    return Needs(found.activity | goals, {**found.occurrences, **dict.fromkeys(awaited)})
+    asking = frozenset(journey.name for journey in journeys if _asks_last_send(journey))
+    return Needs(found.activity | goals, {**found.occurrences, **dict.fromkeys(awaited)}, asking)
+
+
+def _asks_last_send(journey: Journey) -> bool:
+    asked = [step.when for step in walk_steps(journey.steps) if isinstance(step, Branch)]
+    return any(map(reads_last_send, asked if journey.exit_when is None else [*asked, journey.exit_when]))

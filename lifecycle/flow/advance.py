@@ -17,7 +17,10 @@ from lifecycle.core.calendar import plus
 from lifecycle.core.decide import Decision, Ended, Held, Parked, Standing, decide
 from lifecycle.core.facts import Facts
 from lifecycle.core.identity import message_id
+from lifecycle.core.judge import MUTED
+from lifecycle.core.listeners import listeners
 from lifecycle.core.needs import needs
+from lifecycle.journey.conditions import Fate
 from lifecycle.journey.entries import On
 from lifecycle.journey.journey import Journey
 from lifecycle.journey.project import Project
@@ -25,6 +28,7 @@ from lifecycle.journey.steps import Send
 from lifecycle.store import enrollments, messages
 from lifecycle.store.database import Database
 from lifecycle.store.facts import facts_of
+from lifecycle.store.fates import last_fates
 
 from .poison import without_poison
 from .traits import TraitsSet, set_traits
@@ -55,22 +59,27 @@ def move(
     known = [row for row in rows if row.journey in project.journeys]
     wanted = needs(project.journeys[name] for name in {row.journey for row in known})
     facts = facts_of(connection, project, {row.customer_id for row in known}, wanted, now)
+    fates = last_fates(connection, [row.id for row in known if row.journey in wanted.last_send])
     changes = _Changes()
     for row in known:
         journey = project.journeys[row.journey]
-        theirs = with_trigger(facts[row.customer_id], journey, row.trigger)
+        theirs = with_trigger(facts[row.customer_id], journey, row.trigger, fates.get(row.id))
         standing = Standing(row.step, row.awaiting, bool(row.arrived), row.entered_at)
         changes.add(row, journey, decide(journey, standing, theirs, now), theirs, project, now, lease)
     for row in rows:
         if row.journey not in project.journeys:
             changes.moves.append(_place(row.id, "held", row.step, reason="journey_removed", awaiting=row.awaiting))
-    return changes.write(connection, now)
+    planned = changes.write(connection, now)
+    if changes.traits and listeners(project).muting_traits:
+        changed = sorted({each.customer_id for each in changes.traits})
+        messages.WAKE_HELD.run(connection, keys=changed, reason=MUTED, now=now)
+    return planned
 
 
-def with_trigger(facts: Facts, journey: Journey, trigger: Mapping[str, Any]) -> Facts:
-    """The facts, with the properties of the event that started the journey."""
+def with_trigger(facts: Facts, journey: Journey, trigger: Mapping[str, Any], last_send: Fate | None = None) -> Facts:
+    """The facts, with the properties of the event that started the journey, and what became of its last email."""
     event = journey.enter.event if isinstance(journey.enter, On) else None
-    return replace(facts, trigger=trigger, trigger_event=event)
+    return replace(facts, trigger=trigger, trigger_event=event, last_send=last_send)
 
 
 @dataclass(slots=True)
@@ -149,7 +158,7 @@ def _plan(
         "template": send.template,
         "kind": journey.kind,
         "topic": journey.topic,
-        "priority": journey.priority,
+        "priority": journey.priority_of(send),
         "on_capped": send.on_capped,
         "created_at": now,
         "wake_at": now + lease,

@@ -23,15 +23,18 @@ from sqlalchemy.exc import DBAPIError
 from lifecycle.core import listen
 from lifecycle.core.calendar import zone_named
 from lifecycle.core.facts import Facts
+from lifecycle.core.judge import MUTED
 from lifecycle.core.listen import Enrolled, Hearing, Reactions, Visit
 from lifecycle.core.listeners import listeners
 from lifecycle.journey.project import Project
-from lifecycle.store import customers, dead_letters, entering, events, listening, tallies
+from lifecycle.store import customers, dead_letters, entering, events, listening, messages, tallies
 from lifecycle.store.database import Database
 from lifecycle.store.dead_letters import Letter
 from lifecycle.store.facts import load_facts
+from lifecycle.store.fates import last_fates
 from lifecycle.wire import Fact, Refusal, Track, parse
 
+from . import fatigue
 from .poison import is_poisonous
 from .profiles import earliest, fold
 
@@ -163,6 +166,10 @@ class _Batch:
                 folded = fold(self.connection, new, late)
                 for message_id, faults in folded.faults.items():
                     self.by_message[message_id].faults.extend(faults)
+                if folded.paced:
+                    messages.WAKE_HELD.run(self.connection, keys=sorted(folded.paced), reason="capped:", now=self.now)
+                fatigue.hear(self.connection, self.project.policy, new, self.now)
+                self._unmute(new)
                 self._react(new, known, folded.anew)
         self._keep_letters()
         return self.taken
@@ -227,6 +234,19 @@ class _Batch:
             default_zone=self.project.policy.timezone,
         )
 
+    def _unmute(self, new: Sequence[Fact]) -> None:
+        """What a mute holds back comes up at once when something comes that the mute reads."""
+        found = self.found
+        if not (found.muting or found.muting_traits):
+            return
+        concerned = {
+            fact.customer_id
+            for fact in new
+            if (isinstance(fact, Track) and fact.event in found.muting) or (found.muting_traits and fact.traits)
+        }
+        if concerned:
+            messages.WAKE_HELD.run(self.connection, keys=sorted(concerned), reason=MUTED, now=self.now)
+
     def _react(self, new: Sequence[Fact], known: Mapping[str, Facts], anew: Mapping[str, dict[str, object]]) -> None:
         """What the events mean to journeys."""
         found = self.found
@@ -242,11 +262,19 @@ class _Batch:
             journey.name for name in names for journey in found.goals.get(name, ())
         )
         enrolled = listening.open_enrollments(self.connection, hearing, names, concerns) if hearing else {}
+        self._add_fates(enrolled)
         concerned = enrolled.keys() | entrants
         if concerned:
             candidates = listen.candidates(found, new)
             visits = entering.visits(self.connection, candidates) if candidates else {}
             self._write(self._hear(new, concerned, enrolled, visits, known, anew))
+
+    def _add_fates(self, enrolled: Mapping[str, Sequence[Enrolled]]) -> None:
+        """What became of the last email, where an exit_when asks for it."""
+        asking = [one for ones in enrolled.values() for one in ones if one.journey in self.found.exits_by_fate]
+        fates = last_fates(self.connection, [one.id for one in asking])
+        for one in asking:
+            one.last_send = fates.get(one.id)
 
     def _hear(
         self,

@@ -5,19 +5,22 @@
     finish   one transaction: the enrollments of what is final move on
 
 What was claimed and not begun when the worker is asked to stop, or when half of its lease is over, is handed back:
-the other half is for what is in flight, so that nobody takes over what may still be sent.
+the other half is for what is in flight, so that nobody takes over what may still be sent. What an operator pauses
+meanwhile is handed back too, up to the moment at which its content would leave.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, assert_never
 
 from lifecycle.errors import RenderError, TemplateError
 from lifecycle.journey.project import Project
-from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown
+from lifecycle.mail.render import Rendered
+from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown, Withdrawn
 from lifecycle.store import enrollments, messages
 from lifecycle.store.database import Database
 from lifecycle.store.recorder import Recorder
@@ -25,7 +28,8 @@ from lifecycle.store.suppressions import Suppressed
 
 from .advance import move
 from .claim import SENT_AGAIN, Claimed, ToSend, claim
-from .mailer import Mailer
+from .digests import revised
+from .mailer import Mailer, UnrenderableDigestError
 from .poison import in_parts, without_poison
 
 Clock = Callable[[], datetime]
@@ -86,8 +90,7 @@ def _send(mailer: Mailer, recorder: Recorder, claimed: Claimed, now: Clock, stop
     finally:
         # What an error leaves in flight is nobody's to hand back: it may be with the server. Its lease will end.
         recorder.flush()
-        if sending.waiting:
-            recorder.hand_back([item.envelope.id for item in sending.waiting], claimed.name, now())
+        sending.hand_back([*sending.waiting])
 
 
 class _Sending:
@@ -117,6 +120,10 @@ class _Sending:
             # Asked last: the first rendering compiles the template.
             if self._stopping() or self._now() >= self._claimed.begin_by:
                 return
+            if not self._wanted(item):
+                # All at once, before anything behind them leaves: after a crash what is in flight is told by its place.
+                self.hand_back([item for item in self.waiting if not self._wanted(item)])
+                continue
             self.waiting.popleft()
             self._in_flight[letter.id] = item, subject
             yield letter
@@ -126,15 +133,46 @@ class _Sending:
         (item, subject), moment = self._in_flight.pop(letter.id), self._now()
         if isinstance(outcome, Accepted):
             self._recorder.sent(letter.id, self._claimed.name, moment, subject)
+        elif isinstance(outcome, Withdrawn):
+            self.hand_back([item])
         else:
             self._settle(_settled(item, outcome, subject, moment), _suppressed(item, outcome, moment))
 
     def _written(self, item: ToSend) -> tuple[Letter, str]:
         moment = self._now()
-        rendered, unsubscribe = self._mailer.render(
-            item.template, item.envelope, item.customer, item.event, moment.astimezone(item.zone)
-        )
-        return self._mailer.letter(item.envelope, rendered, unsubscribe, moment), rendered.subject
+        local = moment.astimezone(item.zone)
+        if item.sections:
+            rendered, unsubscribe = self._digest(item, local)
+        else:
+            rendered, unsubscribe = self._mailer.render(item.template, item.envelope, item.customer, item.event, local)
+        wanted = partial(self._wanted, item)
+        return self._mailer.letter(item.envelope, rendered, unsubscribe, moment, wanted), rendered.subject
+
+    def _digest(self, item: ToSend, local: datetime) -> tuple[Rendered, str]:
+        """A digest without the sections that cannot be rendered, which have failed each for itself."""
+        try:
+            digest = self._mailer.render_digest(item.template, item.envelope, item.customer, item.sections, local)
+        except UnrenderableDigestError as error:
+            self._recorder.take_out(*_taken_out(item, error.failed))
+            raise
+        if digest.failed:
+            self._recorder.take_out(*_taken_out(item, digest.failed))
+        return digest.rendered, digest.unsubscribe
+
+    def _wanted(self, item: ToSend) -> bool:
+        """Whether nobody has paused it meanwhile."""
+        paused, marketing = self._claimed.pauses.now(), item.envelope.marketing
+        if not paused:
+            return True
+        whole = paused.stops(item.journey, item.envelope.topic, marketing)
+        return not (whole or any(paused.stops(part.journey, part.topic, marketing) for part in item.sections))
+
+    def hand_back(self, items: Sequence[ToSend]) -> None:
+        """Gives back what nothing of has left; it is due at once, and judged again by the next claim."""
+        if items:
+            ids = {item.envelope.id for item in items}
+            self._recorder.hand_back(sorted(ids), self._claimed.name, self._now())
+            self.waiting = deque(item for item in self.waiting if item.envelope.id not in ids)
 
     def _settle(self, row: dict[str, Any], suppressed: Sequence[Suppressed] = ()) -> None:
         self._recorder.settle(row | {"claim": self._claimed.name}, suppressed)
@@ -144,7 +182,16 @@ def _failed(item: ToSend, reason: str) -> dict[str, Any]:
     return {"id": item.envelope.id, "state": "failed", "reason": reason[:1000], "counts": False}
 
 
-def _settled(item: ToSend, outcome: Outcome, subject: str, now: datetime) -> dict[str, Any]:
+def _taken_out(item: ToSend, failed: Mapping[int, str]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """What becomes of the messages of sections that cannot be rendered, and of their digest."""
+    taken = [{"id": id, "state": "failed", "reason": reason[:1000]} for id, reason in failed.items()]
+    left = [section for section in item.sections if section.id not in failed]
+    return taken, revised(item.envelope.id, [section.kept for section in left], item.envelope.topic)
+
+
+def _settled(
+    item: ToSend, outcome: Accepted | Deferred | Refused | Unknown, subject: str, now: datetime
+) -> dict[str, Any]:
     """The columns of a message that was not plainly accepted."""
     row: dict[str, Any] = {"id": item.envelope.id, "subject": subject}
     match outcome:
@@ -159,7 +206,8 @@ def _settled(item: ToSend, outcome: Outcome, subject: str, now: datetime) -> dic
         case Unknown(reply=reply):
             if not item.envelope.marketing and not item.resent:
                 again = now + retry_pause(item.attempts)
-                return row | {"state": "pending", "reason": SENT_AGAIN, "due_at": again, "wake_at": again}
+                row |= {"due_at": again, "wake_at": again, "counts": True}  # it may have gone out
+                return row | {"state": "pending", "reason": SENT_AGAIN}
             return row | {"state": "uncertain", "reason": reply, "counts": True}
         case Accepted():
             return row | {"state": "sent", "sent_at": now, "counts": True}

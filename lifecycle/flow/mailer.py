@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import translate
 from functools import lru_cache
 from typing import Any
 
-from lifecycle.errors import InvalidAddress
+from lifecycle.errors import InvalidAddress, RenderError, TemplateError
 from lifecycle.journey.policy import Sender
 from lifecycle.mail.address import parse_address
 from lifecycle.mail.mime import Letterhead
 from lifecycle.mail.render import Rendered, Renderer
-from lifecycle.mail.transport import Letter, Transport
+from lifecycle.mail.transport import Letter, Transport, always_wanted
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
 
 
@@ -29,6 +29,42 @@ class Envelope:
     message_id: str
     topic: str
     marketing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A message that goes out as a part of a digest, with the event that started its journey."""
+
+    id: int
+    topic: str
+    journey: str
+    template: str
+    message_id: str
+    event: Mapping[str, Any]
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """How a digest's row keeps it."""
+        names = ("id", "topic", "journey", "template", "message_id")
+        return {name: getattr(self, name) for name in names}
+
+
+@dataclass(frozen=True, slots=True)
+class RenderedDigest:
+    """A digest: its parts, the sections that it shows, and why the others could not be shown, by row id."""
+
+    rendered: Rendered
+    unsubscribe: str
+    sections: tuple[Section, ...]
+    failed: Mapping[int, str]
+
+
+class UnrenderableDigestError(RenderError):
+    """No section of a digest could be rendered: `failed` says why of each, by row id."""
+
+    def __init__(self, template: str, failed: Mapping[int, str]) -> None:
+        super().__init__(template, f"none of its sections can be rendered; the first: {next(iter(failed.values()))}")
+        self.failed = failed
 
 
 class Mailer:
@@ -61,19 +97,73 @@ class Mailer:
         self, template: str, envelope: Envelope, customer: Mapping[str, Any], event: Mapping[str, Any], now: datetime
     ) -> tuple[Rendered, str]:
         """The rendered parts and the unsubscribe URL; `now` is in the customer's zone. Raises RenderError."""
+        unsubscribe, context = self._context(envelope, customer, now)
+        return self.renderer.render(template, context | {"event": event}), unsubscribe
+
+    def render_digest(
+        self,
+        template: str,
+        envelope: Envelope,
+        customer: Mapping[str, Any],
+        sections: Sequence[Section],
+        now: datetime,
+    ) -> RenderedDigest:
+        """The email that stands for all `sections`, each shown by subject, preheader and link of its own email.
+
+        One that cannot be rendered is left out. The unsubscribe URL is that of the topic of the first one shown. Raises
+        UnrenderableDigestError if none is left, and RenderError.
+        """
+        shown: dict[int, dict[str, Any]] = {}
+        failed: dict[int, str] = {}
+        for section in sections:
+            try:
+                shown[section.id] = self._in_brief(section, envelope, customer, now)
+            except (RenderError, TemplateError, ValueError) as error:
+                failed[section.id] = str(error)
+        if not shown:
+            raise UnrenderableDigestError(template, failed)
+        kept = tuple(section for section in sections if section.id in shown)
+        unsubscribe, context = self._context(replace(envelope, topic=kept[0].topic), customer, now)
+        rendered = self.renderer.render(template, context | {"sections": [*shown.values()]})
+        return RenderedDigest(rendered, unsubscribe, kept, failed)
+
+    def _in_brief(
+        self, section: Section, envelope: Envelope, customer: Mapping[str, Any], now: datetime
+    ) -> dict[str, Any]:
+        """What a digest's template knows of a section."""
+        own = replace(envelope, topic=section.topic, message_id=section.message_id)
+        _, context = self._context(own, customer, now)
+        brief = self.renderer.summary(section.template, context | {"event": section.event})
+        return {
+            "template": section.template,
+            "topic": section.topic,
+            "journey": section.journey,
+            "subject": brief.subject,
+            "preheader": brief.preheader,
+            "url": brief.url,
+            "event": section.event,
+        }
+
+    def _context(self, envelope: Envelope, customer: Mapping[str, Any], now: datetime) -> tuple[str, dict[str, Any]]:
+        """The unsubscribe URL, and what every template may print."""
         unsubscribe = self.links.url(envelope.customer_id, envelope.topic)
-        context = {
+        return unsubscribe, {
             "customer": customer,
-            "event": event,
             "company": self._company,
             "links": {"unsubscribe": unsubscribe},
             "now": now,
             "message_id": envelope.message_id,
         }
-        return self.renderer.render(template, context), unsubscribe
 
-    def letter(self, envelope: Envelope, rendered: Rendered, unsubscribe: str, date: datetime) -> Letter:
-        """The finished letter, as bytes."""
+    def letter(
+        self,
+        envelope: Envelope,
+        rendered: Rendered,
+        unsubscribe: str,
+        date: datetime,
+        wanted: Callable[[], bool] = always_wanted,
+    ) -> Letter:
+        """The finished letter, as bytes; see Letter for `wanted`."""
         data = self._letterhead.assemble(
             to=envelope.address,
             subject=rendered.subject,
@@ -83,7 +173,7 @@ class Mailer:
             date=date,
             list_unsubscribe=unsubscribe if envelope.marketing else None,
         )
-        return Letter(envelope.id, self._sender.email, envelope.address, envelope.message_id, data)
+        return Letter(envelope.id, self._sender.email, envelope.address, envelope.message_id, data, wanted)
 
 
 @lru_cache(maxsize=4096)

@@ -24,7 +24,7 @@ from lifecycle.core.anniversaries import anniversaries
 from lifecycle.core.calendar import on_day
 from lifecycle.core.evaluate import known_value
 from lifecycle.core.zones import known_zones
-from lifecycle.journey.conditions import AttributeRef, Compare, Count, IsSet, IsTrue, OneOf, walk
+from lifecycle.journey.conditions import After, AttributeRef, Compare, Count, IsSet, IsTrue, OneOf, walk
 from lifecycle.journey.entries import EachYear, OnDate, When
 from lifecycle.journey.journey import Journey, LeapDay
 from lifecycle.journey.project import Project
@@ -210,6 +210,9 @@ def _watch(journey: Journey) -> _Watch:
             match node:
                 case Count(event=event, last=last):
                     windows[event] |= set() if last is None else {last.rolling}
+                case After(event, other):
+                    windows[event] |= set()
+                    windows[other] |= set()
                 case Compare(left=AttributeRef(name=name)) | OneOf(left=AttributeRef(name=name)):
                     traits.add(name)
                 case IsSet(left=AttributeRef(name=name)) | IsTrue(left=AttributeRef(name=name)):

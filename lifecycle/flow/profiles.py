@@ -1,4 +1,4 @@
-"""What new events say of the customers themselves: activity, traits, consents, suppressions, erasures.
+"""What new events say of the customers themselves: activity, traits, consents, pace, suppressions, erasures.
 
 All of it follows timestamps and not arrival: the same events in any order leave the same rows.
 """
@@ -7,15 +7,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from sqlalchemy import Connection
 
 from lifecycle.core import profile
-from lifecycle.store import consents, customers, events, messages, suppressions
+from lifecycle.core.pace import merged, preference
+from lifecycle.store import consents, customers, events, messages, paces, suppressions
 from lifecycle.store.consents import Stated
 from lifecycle.store.suppressions import Reason, Suppressed
+from lifecycle.store.types import stamp
 from lifecycle.wire import Fact, Track
 
 from .mailer import deliverable
@@ -23,6 +25,7 @@ from .mailer import deliverable
 GRANTED, WITHDRAWN = "subscription.granted", "subscription.withdrawn"
 BOUNCED, COMPLAINED = "email.bounced", "email.complained"
 ERASED = "customer.erased"
+PREFERRED = "frequency.preferred"
 
 MAX_ADDRESS = 320  # RFC 3696, erratum 1690
 
@@ -32,10 +35,14 @@ Faults = dict[str, list[str]]
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What was not taken, and the traits of the customers for whom something older than what was known arrived."""
+    """What was not taken, and the traits of the customers for whom something older than what was known arrived.
+
+    `paced`: the customers who asked for another pace.
+    """
 
     faults: Faults
     anew: dict[str, dict[str, object]]
+    paced: set[str] = field(default_factory=set)
 
 
 def fold(connection: Connection, new: Sequence[Fact], late: Collection[str]) -> Folded:
@@ -54,7 +61,8 @@ def fold(connection: Connection, new: Sequence[Fact], late: Collection[str]) -> 
     unwanted = [track for track in tracks if track.event in (BOUNCED, COMPLAINED)]
     if unwanted:
         _suppress(connection, unwanted, faults)
-    return Folded(faults, anew)
+    preferred = [track for track in tracks if track.event == PREFERRED]
+    return Folded(faults, anew, _fold_pace(connection, preferred, faults) if preferred else set())
 
 
 def earliest(facts: Iterable[Fact]) -> dict[str, datetime]:
@@ -123,6 +131,21 @@ def _stated(track: Track, faults: Faults) -> Stated | None:
         track.timestamp,
         track.message_id,
     )
+
+
+def _fold_pace(connection: Connection, tracks: Sequence[Track], faults: Faults) -> set[str]:
+    """Keeps the newest of what customers ask for; returns those for whom that is something else than before."""
+    before = paces.read(connection, {track.customer_id for track in tracks})
+    after = dict(before)
+    for track in tracks:
+        said, wrong = preference(track.properties, stamp(track.timestamp))
+        if wrong:
+            faults[track.message_id].append("; ".join(wrong))
+        after[track.customer_id] = merged(after[track.customer_id], said)
+    changed = {customer: pace for customer, pace in after.items() if pace != before[customer]}
+    if changed:
+        paces.write(connection, changed)
+    return set(changed)
 
 
 def _suppress(connection: Connection, tracks: Sequence[Track], faults: Faults) -> None:

@@ -6,7 +6,7 @@ same messages, and nothing depends on the machine or on the day.
 
 It differs from live roles in two ways only. They look each second and sweep each minute; here everything happens at
 its very moment. And entries without an event end with the last event of the file (or with `until`): a birthday
-comes every year, and a replay has to end.
+comes every year, and a replay has to end. Nor does fatigue, computed anew each day, keep it going by itself.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from lifecycle.wire import Refusal, Track, parse
 from .advance import advance
 from .consume import Entry, Taken, take
 from .deliver import deliver
+from .fatigue import compute_due, watches
 from .mailer import Mailer
 from .openings import Heard, Openings
 from .schedule import claim_due, recover, release_held
@@ -163,6 +164,7 @@ class _Replay:
         self.sets_traits = any(
             isinstance(step, Set) for journey in project.journeys.values() for step in walk_steps(journey.steps)
         )
+        self.watches = watches(project.policy)
         self.now = datetime.min.replace(tzinfo=UTC)
         self.last_entry = until or (lines[-1].at if lines else self.now)
 
@@ -192,17 +194,21 @@ class _Replay:
     def _next(self) -> datetime | None:
         """The moment of the next event, timer or possible entry; the moments of timers are kept for `_live_through`."""
         with self.db.reading() as connection:
-            self.enrollment_wake, self.message_wake = ahead.next_wakes(connection)
+            self.enrollment_wake, self.message_wake, self.fatigue_wake = ahead.next_wakes(connection)
         moments = [moment for moment in (self.enrollment_wake, self.message_wake) if moment is not None]
         if self.place < len(self.lines):
             moments.append(self.lines[self.place].at)
         opening = self.openings.next()
         if opening is not None and opening <= self.last_entry:
             moments.append(opening)
+        if self.fatigue_wake is not None and self.watches and (moments or self.until is not None):
+            moments.append(self.fatigue_wake)
         return min(moments, default=None)
 
     def _live_through(self) -> None:
-        """Everything that is due now: events, entries, people, messages, in this order."""
+        """Everything that is due now: fatigue, events, entries, people, messages, in this order."""
+        if self.watches and self.fatigue_wake is not None and self.fatigue_wake <= self.now:
+            compute_due(self.db, self.project, self.now, most=_ALL)
         due = self._take()
         due += self._enter()
         if self.enrollment_wake is not None and self.enrollment_wake <= self.now:

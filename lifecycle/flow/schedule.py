@@ -5,7 +5,8 @@ One tick, in this order:
 1. enter whoever is due to enter (`when`, `each_year`, `on_date`), set by set;
 2. set people going again whose removed step is back;
 3. settle what a dead worker left in `sending`;
-4. claim due enrollments and messages for a lease, and hint their ids.
+4. compute again how much those have had of us whose turn it is;
+5. claim due enrollments and messages for a lease, and hint their ids.
 
 An error in one of them, unless the database or the queue is away, is logged and stops none of the others.
 Whatever is hinted twice or never does no harm: workers look at the row, and the lease ends.
@@ -25,6 +26,7 @@ from lifecycle.store.database import Database
 from lifecycle.store.sql import Statement
 
 from .entries import enter_due
+from .fatigue import compute_due
 from .poison import apart
 
 log = logging.getLogger(__name__)
@@ -73,6 +75,8 @@ def tick(
         release_held(db, project, now)
     with apart("settling what dead workers left"):
         recovered = recover(db, now)
+    with apart("computing fatigue"):
+        compute_due(db, project, now, stopping=stopping)
     advanced = _claim_all(db, enrollments.CLAIM_DUE, hints.advance, now, lease, batch, stopping)
     delivered = _claim_all(db, messages.CLAIM_DUE, hints.deliver, now, lease, batch, stopping)
     return Ticked(len(entered), advanced, delivered, recovered)

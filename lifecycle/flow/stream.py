@@ -46,15 +46,16 @@ _NO_GROUP = ("NOGROUP", "UNBLOCKED")
 class Consumer:
     """One consumer of the group; run as many as you like, each under a name of its own.
 
-    `hint` is given the ids of enrollments that are due, after the commit; `taken`, if given, what became of each
-    batch. `claim_idle`: how long an entry may lie with another consumer before that one counts as dead.
+    `project` is asked for before each batch, because its policy may change. `hint` is given the ids of enrollments
+    that are due, after the commit; `taken`, if given, what became of each batch. `claim_idle`: how long an entry may
+    lie with another consumer before that one counts as dead.
     """
 
     def __init__(
         self,
         redis: Redis,
         db: Database,
-        project: Project,
+        project: Callable[[], Project],
         *,
         hint: Callable[[Sequence[int]], None],
         lease: timedelta,
@@ -136,7 +137,7 @@ class Consumer:
             return
         taken = take(
             self._db,
-            self._project,
+            self._project(),
             entries,
             clock.now(),
             lease=self._lease,

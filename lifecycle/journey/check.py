@@ -10,7 +10,7 @@ from lifecycle.mail.render import Renderer
 from .emails import check_emails
 from .project import Problem, Project, by_line
 from .vocabulary import nearest
-from .words import check_words
+from .words import check_mute, check_words
 
 
 def check(project: Project, templates: Path, cache: Path | None = None) -> list[Problem]:
@@ -20,6 +20,8 @@ def check(project: Project, templates: Path, cache: Path | None = None) -> list[
     """
     renderer = Renderer(templates, cache)
     problems = list(_check_caps(project))
+    for mute in project.policy.mutes:
+        problems += check_mute(mute, project.vocabulary)
     for journey in project.journeys.values():
         problems += check_words(journey, project.vocabulary)
         problems += check_emails(journey, project.vocabulary, renderer)

@@ -21,6 +21,7 @@ from .origin import here, is_storable
 
 Kind: TypeAlias = Literal["text", "number", "flag", "date", "instant"]
 Operator: TypeAlias = Literal["==", "!=", "<", "<=", ">", ">="]
+Fate: TypeAlias = Literal["sent", "skipped", "digested"]
 Value: TypeAlias = str | int | float | Decimal | bool | date | datetime
 
 KINDS: dict[type, Kind] = {
@@ -139,6 +140,21 @@ class Count(Condition):
 
 
 @dataclass(frozen=True, slots=True)
+class After(Condition):
+    """`event` happened by now, and `other` not since: the last `event` is later than any `other`."""
+
+    event: str
+    other: str
+
+
+@dataclass(frozen=True, slots=True)
+class LastSend(Condition):
+    """What became of the newest email of the same enrollment; unknown before the first."""
+
+    fate: Fate
+
+
+@dataclass(frozen=True, slots=True)
 class And(Condition):
     """Both hold."""
 
@@ -161,12 +177,12 @@ class Not(Condition):
     inner: Condition
 
 
-Node: TypeAlias = Compare | OneOf | IsSet | IsTrue | Count | And | Or | Not
+Node: TypeAlias = Compare | OneOf | IsSet | IsTrue | Count | After | LastSend | And | Or | Not
 
 
 def walk(condition: Condition) -> Iterator[Node]:
     """Every node of the tree, `where=` conditions included, parents first."""
-    assert isinstance(condition, (Compare, OneOf, IsSet, IsTrue, Count, And, Or, Not))
+    assert isinstance(condition, (Compare, OneOf, IsSet, IsTrue, Count, After, LastSend, And, Or, Not))
     yield condition
     match condition:
         case And(left, right) | Or(left, right):
@@ -232,12 +248,30 @@ def a(kind: Kind) -> str:
     return f"an {kind}" if kind == "instant" else f"a {kind}"
 
 
+def of_customer(value: object, wanted_by: str) -> Condition:
+    """`value` as a node that can be asked of any customer, whatever they are enrolled in; raises DefinitionError."""
+    condition = as_condition(value, wanted_by)
+    if reads_last_send(condition):
+        raise DefinitionError(
+            here(),
+            f"{wanted_by} asks for last_send, which only those who are in a journey have",
+            "use it in the when= of a Branch, behind a Send, or in exit_when=",
+        )
+    return condition
+
+
+def reads_last_send(condition: Condition) -> bool:
+    """Whether the condition asks what became of the journey's last email."""
+    return any(isinstance(node, LastSend) for node in walk(condition))
+
+
 def as_condition(value: object, wanted_by: str = "a condition") -> Condition:
     """`value` as a node; raises DefinitionError, naming who wanted it, when it is no condition."""
     if not isinstance(value, Condition):
         raise DefinitionError(
             here(),
             f"{wanted_by} wants a condition, not {getattr(value, '__name__', repr(value))}",
-            "compare an attribute, use Event.happened(), and put comparisons in parentheses: (a == 1) & (b == 2)",
+            "compare an attribute, use Event.happened() or last_send.was_sent, "
+            "and put comparisons in parentheses: (a == 1) & (b == 2)",
         )
     return value.node()

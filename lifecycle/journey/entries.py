@@ -8,9 +8,9 @@ from typing import Any, TypeAlias
 
 from lifecycle.errors import DefinitionError
 
-from .conditions import AttributeRef, Condition, as_condition
+from .conditions import AttributeRef, Condition, of_customer
 from .origin import here
-from .vocabulary import Attribute, Event
+from .vocabulary import Attribute, Event, event_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +55,12 @@ Entry: TypeAlias = On | When | EachYear | OnDate | Manually
 
 def on(event: type[Event], *, where: Condition | None = None) -> On:
     """Enter at each such event."""
-    return On(event_name(event, "on()"), None if where is None else as_condition(where, "where="))
+    return On(event_name(event, "on()"), None if where is None else of_customer(where, "where="))
 
 
 def when(condition: Condition) -> When:
     """Enter as soon as the condition holds, whoever or whatever made it true, time passing included."""
-    return When(as_condition(condition, "when()"))
+    return When(of_customer(condition, "when()"))
 
 
 def each_year(attribute: Attribute[date], *, at: time = time(9)) -> EachYear:
@@ -84,13 +84,6 @@ def on_date(month: int, day: int, *, at: time = time(9)) -> OnDate:
 def manually() -> Manually:
     """Enter only by hand."""
     return Manually()
-
-
-def event_name(event: Any, wanted_by: str) -> str:
-    """The wire name of an event class; raises DefinitionError for anything else."""
-    if not (isinstance(event, type) and issubclass(event, Event) and event is not Event):
-        raise DefinitionError(here(), f"{wanted_by} wants an event class, not {event!r}", "declare it in vocabulary.py")
-    return event.event_name
 
 
 def as_wall_time(at: Any) -> time:

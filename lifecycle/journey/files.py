@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, SourceFileLoader
@@ -24,14 +24,17 @@ from .project import Problem
 _numbers = count(1)
 
 
-def run_files(files: Sequence[Path]) -> tuple[dict[str, ModuleType], list[Problem]]:
-    """Every file of one folder that could be run, as modules by their bare names, and what is wrong with the rest."""
-    problems = [problem for file in files for problem in misread(file)]
+def run_files(folder: Path, files: Mapping[str, Path]) -> tuple[dict[str, ModuleType], list[Problem]]:
+    """Every file of `folder` that could be run, as modules by their bare names, and what is wrong with the rest.
+
+    `files` are the files by those names; one from elsewhere stands in for that of the folder.
+    """
+    problems = [problem for file in files.values() for problem in misread(file)]
     modules: dict[str, ModuleType] = {}
-    with _package(files[0].parent) as package:
-        for file in files:
+    with _package(folder, files) as package:
+        for name, file in files.items():
             try:
-                modules[file.stem] = importlib.import_module(f"{package}.{file.stem}")
+                modules[name] = importlib.import_module(f"{package}.{name}")
             except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a file raises is its problem
                 problems.append(raised(error, file))
     return modules, _one_a_line(problems)
@@ -55,28 +58,29 @@ class _Source(SourceFileLoader):
 
 
 class _Finder(MetaPathFinder):
-    """Finds the modules of one folder under its private name."""
+    """Finds the modules of one folder under its private name; `files` says where those are that are known."""
 
-    def __init__(self, package: str, folder: Path) -> None:
+    def __init__(self, package: str, folder: Path, files: Mapping[str, Path]) -> None:
         self.package = package
         self.folder = folder
+        self.files = files
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         parent, _, name = fullname.rpartition(".")
-        file = self.folder / f"{name}.py"
+        file = self.files.get(name, self.folder / f"{name}.py")
         if parent != self.package or not os.path.lexists(file):
             return None
         return spec_from_file_location(fullname, file, loader=_Source(fullname, str(file)))
 
 
 @contextmanager
-def _package(folder: Path) -> Iterator[str]:
+def _package(folder: Path, files: Mapping[str, Path]) -> Iterator[str]:
     name = f"{folder.name.replace('.', '-')}-{next(_numbers)}"  # no import statement can spell the hyphen
     package = ModuleType(name)
     package.__path__ = []
-    finder = _Finder(name, folder)
+    finder = _Finder(name, folder, files)
     sys.modules[name] = package
     sys.meta_path.insert(0, finder)
     try:

@@ -14,12 +14,13 @@ from typing import Any, Literal, TypeAlias, get_args
 
 from lifecycle.errors import DefinitionError
 
-from .conditions import Condition, PropertyRef, as_condition
+from .conditions import Condition, PropertyRef, as_condition, of_customer
+from .digest import JOURNEY
 from .durations import Duration, as_span, days
-from .entries import EachYear, Entry, On, OnDate, event_name
+from .entries import EachYear, Entry, On, OnDate
 from .origin import here, is_text
-from .steps import Exit, Step, as_steps, walk_steps, ways
-from .vocabulary import Event, Property
+from .steps import Exit, Send, Step, as_steps, walk_steps, ways
+from .vocabulary import Event, Property, event_name
 
 Kind: TypeAlias = Literal["marketing", "transactional"]
 LeapDay: TypeAlias = Literal["feb 28", "mar 1", "skip"]
@@ -87,7 +88,7 @@ class Journey:
             "enter": enter,
             "steps": as_steps(steps),
             "kind": kind,
-            "only": None if only is None else as_condition(only, "only="),
+            "only": None if only is None else of_customer(only, "only="),
             "key": key.ref if isinstance(key, Property) else key,
             "again_after": again_after,
             "goal": goal if goal is None or isinstance(goal, On) else On(event_name(goal, "goal=")),
@@ -122,6 +123,10 @@ class Journey:
         """The place of that name, or of the step that was called so once; None when the step was removed."""
         return self.places.get(name) or self.places.get(self.renamed.get(name, ""))
 
+    def priority_of(self, send: Send) -> int:
+        """Its own priority, or the journey's."""
+        return self.priority if send.priority is None else send.priority
+
     @property
     def first(self) -> str:
         """The name of the first step."""
@@ -146,6 +151,7 @@ def _mistakes(journey: Any) -> Iterator[tuple[bool, str, str]]:
     """Whether something cannot be, what, and the remedy; in order, each relying on those before it."""
     j, enter, again_after = journey, journey.enter, journey.again_after
     yield not _is_plain(j.name), "the name is no plain word", "use letters, digits and _, at most 60"
+    yield j.name == JOURNEY, f"the name {j.name!r} stands for digests", "give it another name="
     no_topic = not is_text(j.topic) or j.topic == "*"  # "*" is all of them, in consents
     yield no_topic, f"topic={j.topic!r} is no topic", "say what people unsubscribe from: topic='offers'"
     entries = "use on(), when(), each_year(), on_date() or manually()"

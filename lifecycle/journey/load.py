@@ -19,15 +19,21 @@ _REMEDIES = {
 }
 
 
-def load(folder: Path) -> tuple[Project | None, list[Problem]]:
-    """The project in `folder`, and all problems of all its files; there is no project if there is any problem."""
+def load(folder: Path, policy_file: Path | None = None) -> tuple[Project | None, list[Problem]]:
+    """The project in `folder`, and all problems of all its files; there is no project if there is any problem.
+
+    `policy_file` stands in for the folder's policy.py, and imports the files beside that one as it would.
+    """
     folder = folder.resolve()
     files = sorted(file for file in folder.glob("*.py") if file.name != "__init__.py" and not file.is_dir())
     if not files:
         hint = "make vocabulary.py, policy.py and one file per journey in it"
         return None, [Problem("no_journeys", str(shown(folder)), "there are no journey files", hint)]
-    modules, problems = run_files(files)
-    problems += _absent(folder)
+    by_name = {file.stem: file for file in files}
+    if policy_file is not None:
+        by_name["policy"] = policy_file.resolve()
+    modules, problems = run_files(folder, by_name)
+    problems += _absent(folder, by_name)
     vocabulary = _vocabulary(modules, problems)
     journeys = _journeys(modules.values(), problems)
     policy = _policy(modules, problems)
@@ -36,11 +42,11 @@ def load(folder: Path) -> tuple[Project | None, list[Problem]]:
     return Project(vocabulary, journeys, policy), []
 
 
-def _absent(folder: Path) -> list[Problem]:
+def _absent(folder: Path, files: Mapping[str, Path]) -> list[Problem]:
     return [
         Problem(f"{name}_missing", str(shown(folder / f"{name}.py")), f"there is no {name}.py", remedy)
         for name, remedy in _REMEDIES.items()
-        if not (folder / f"{name}.py").is_file()
+        if not files.get(name, folder / f"{name}.py").is_file()
     ]
 
 

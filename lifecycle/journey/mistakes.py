@@ -11,6 +11,7 @@ from pathlib import Path
 import lifecycle
 from lifecycle.errors import DefinitionError
 
+from .last_send import last_send
 from .origin import shown
 from .project import Problem
 from .vocabulary import Event, nearest
@@ -93,6 +94,11 @@ def _unknown_word(where: str, owner: object, name: str) -> Problem:
         hint = nearest(name, [word for word in dir(owner) if not word.startswith("_")], "see docs/journeys.md")
         return Problem("unknown_name", where, f"{kind} has no word {name!r}", hint)
     known = [word for word in vars(owner) if not word.startswith("_")]
+    if owner is last_send:
+        hint = nearest(name, known, f"it knows {', '.join(known)}")
+        return Problem("unknown_name", where, f"last_send has no word {name!r}", hint)
+    if issubclass(owner, Event):
+        known += [word for word, value in vars(Event).items() if isinstance(value, classmethod) and word[0] != "_"]
     hint = nearest(name, known, f"declare it in `class {owner.__name__}` in vocabulary.py")
     if issubclass(owner, Event):
         return Problem("unknown_property", where, f"{owner.event_name} has no property {name!r}", hint)

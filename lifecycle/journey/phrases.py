@@ -7,7 +7,21 @@ from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any, assert_never
 
-from .conditions import And, Compare, Condition, Count, IsSet, IsTrue, Not, OneOf, Or, PropertyRef, Value
+from .conditions import (
+    After,
+    And,
+    Compare,
+    Condition,
+    Count,
+    IsSet,
+    IsTrue,
+    LastSend,
+    Not,
+    OneOf,
+    Or,
+    PropertyRef,
+    Value,
+)
 from .entries import EachYear, Entry, Manually, On, OnDate, When
 from .steps import Until
 
@@ -54,8 +68,16 @@ def in_words(condition: Condition) -> str:
             return f"{_part(left, And)} or {_part(right, And)}"
         case Not(Count(at_least=1, at_most=None) as count):
             return in_words(replace(count, at_least=0, at_most=0))
+        case Not(After(event, other)):
+            return f"no {event} without {other} since"
         case Not(inner):
             return f"not {_part(inner, And | Or)}"
+        case _:
+            return _leaf(condition)
+
+
+def _leaf(condition: Condition) -> str:
+    match condition:
         case Compare(left, operator, right):
             return f"{left} {_SIGNS[operator]} {right if isinstance(right, PropertyRef) else value_in_words(right)}"
         case OneOf(left, values):
@@ -66,6 +88,10 @@ def in_words(condition: Condition) -> str:
             return str(left)
         case Count():
             return _count(condition)
+        case After(event, other):
+            return f"any {event} without {other} since"
+        case LastSend(fate):
+            return f"the last email {_FATES[fate]}"
         case _:
             raise AssertionError(f"no node: {condition!r}")
 
@@ -103,4 +129,5 @@ def value_in_words(value: Value) -> str:
             return str(value)
 
 
+_FATES = {"sent": "was sent", "skipped": "was skipped", "digested": "went into a digest"}
 _SIGNS = {"==": "=", "!=": "≠", "<": "<", "<=": "≤", ">": ">", ">=": "≥"}

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import time, timedelta
-from typing import Any, Literal, TypeAlias, get_args
+from datetime import time
+from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 from lifecycle.errors import DefinitionError
 
-from .durations import Duration, as_span
+from .caps import Cap
+from .digest import Digest
 from .entries import as_wall_time
+from .fatigue import Fatigue, Sunset
+from .mutes import Mute
 from .origin import here, is_text
 
 Consent: TypeAlias = Literal["opt_in", "opt_out"]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,37 +55,6 @@ class QuietHours:
 
 
 @dataclass(frozen=True, slots=True, init=False)
-class Cap:
-    """At most `limit` marketing messages in any window of length `per`, of `topic` only if given."""
-
-    limit: int
-    per: Duration
-    topic: str | None
-
-    def __init__(self, limit: int, *, per: Duration, topic: str | None = None) -> None:
-        if type(limit) is not int or limit < 0:
-            raise DefinitionError(here(), f"Cap({limit!r}) is no number of messages", "give 0 or more")
-        if topic is not None and not is_text(topic):
-            raise DefinitionError(here(), f"topic={topic!r} is no topic", "name the topic of a journey, or drop it")
-        for name, value in (("limit", limit), ("per", as_span(per, "per=")), ("topic", topic)):
-            object.__setattr__(self, name, value)
-
-    @property
-    def window(self) -> timedelta:
-        """The rolling window's length."""
-        return self.per.rolling
-
-    @property
-    def name(self) -> str:
-        """How reasons name it: "1 per 7 days", "1 per 7 days of offers"."""
-        return f"{self.limit} per {self.per}" + (f" of {self.topic}" if self.topic else "")
-
-    def counts(self, topic: str) -> bool:
-        """Whether a message of `topic` falls under it."""
-        return self.topic is None or self.topic == topic
-
-
-@dataclass(frozen=True, slots=True, init=False)
 class Policy:
     """One per project, in `journeys/policy.py`, as the module's `policy`."""
 
@@ -91,6 +64,10 @@ class Policy:
     consent: Consent
     quiet_hours: QuietHours | None
     caps: tuple[Cap, ...]
+    mutes: tuple[Mute, ...]
+    fatigue: Fatigue | None
+    sunset: Sunset | None
+    digest: Digest
     defined_at: str = field(compare=False)
 
     def __init__(
@@ -102,8 +79,14 @@ class Policy:
         consent: Consent = "opt_in",
         quiet_hours: QuietHours | None = None,
         caps: Sequence[Cap] = (),
+        mutes: Sequence[Mute] = (),
+        fatigue: Fatigue | None = None,
+        sunset: Sunset | None = None,
+        digest: Digest | None = None,
     ) -> None:
         origin = here()
+        caps = _list_of(Cap, caps, "Cap(3, per=days(7))")
+        mutes = _list_of(Mute, mutes, 'Mute("open complaint", when=…)')
         try:
             ZoneInfo(timezone)
         except (KeyError, ValueError, OSError):
@@ -115,14 +98,31 @@ class Policy:
         names = [cap.name for cap in caps]
         if len(set(names)) < len(names):
             raise DefinitionError(origin, "two caps are the same", "drop one")
+        if len({mute.name for mute in mutes}) < len(mutes):
+            raise DefinitionError(origin, "two mutes have one name", "rename one")
         values: dict[str, Any] = {
             "sender": sender,
             "timezone": timezone,
             "locale": locale,
             "consent": consent,
             "quiet_hours": quiet_hours,
-            "caps": tuple(caps),
+            "caps": caps,
+            "mutes": mutes,
+            "fatigue": fatigue,
+            "sunset": sunset,
+            "digest": digest or Digest(),
             "defined_at": origin,
         }
         for attribute, value in values.items():
             object.__setattr__(self, attribute, value)
+
+
+def _list_of(kind: type[T], given: Any, example: str) -> tuple[T, ...]:
+    """`given` as a tuple of that kind; raises DefinitionError."""
+    argument = f"{kind.__name__.lower()}s="
+    if not isinstance(given, list | tuple):
+        raise DefinitionError(here(), f"{argument}{given!r} is no list", f"put brackets around: {argument}[{example}]")
+    for each in given:
+        if not isinstance(each, kind):
+            raise DefinitionError(here(), f"{argument} lists {each!r}", f"write {argument}[{example}]")
+    return tuple(given)

@@ -6,17 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
+from types import NoneType
 from typing import Any, Literal, TypeAlias, get_args
 
 from lifecycle.errors import DefinitionError
 
-from .conditions import AttributeRef, Condition, PropertyRef, Value, as_condition, constant
+from .conditions import AttributeRef, Condition, PropertyRef, Value, as_condition, constant, of_customer
 from .durations import Duration, as_span, days
-from .entries import as_wall_time, event_name
+from .entries import as_wall_time
 from .origin import here, is_storable
-from .vocabulary import Attribute, Event, Flag, Property
+from .vocabulary import Attribute, Event, Flag, Property, event_name
 
-OnCapped: TypeAlias = Literal["wait", "skip"]
+OnCapped: TypeAlias = Literal["wait", "skip", "digest"]
 Until: TypeAlias = time | datetime | date | AttributeRef | PropertyRef
 
 _THREE_DAYS = days(3)
@@ -27,8 +28,9 @@ _FROM_THE_APP = ("email", "created_at", "timezone", "locale", "birthday")
 class Send:
     """One email; named by its template unless told.
 
-    `on_capped`: "wait" for the next free slot, at most `send_within`, or "skip". `expires`: how long after
-    planning the message is still worth sending (default: the journey's).
+    `on_capped`: "wait" for the next free slot, at most `send_within`, or "skip", or "digest": wait, and go out
+    together with others that wait so. `expires`: how long after planning the message is still worth sending (default:
+    the journey's). `priority`: who gets the slot within one customer (default: the journey's).
     """
 
     template: str
@@ -36,6 +38,7 @@ class Send:
     on_capped: OnCapped
     send_within: Duration
     expires: Duration | None
+    priority: int | None
     was: str | None
     defined_at: str = field(compare=False)
 
@@ -47,10 +50,13 @@ class Send:
         on_capped: OnCapped = "wait",
         send_within: Duration = _THREE_DAYS,
         expires: Duration | None = None,
+        priority: int | None = None,
         was: str | None = None,
     ) -> None:
+        if type(priority) not in (int, NoneType):
+            raise DefinitionError(here(), f"priority={priority!r} is no whole number", "50 is usual, higher goes first")
         if on_capped not in get_args(OnCapped):
-            raise DefinitionError(here(), f"on_capped={on_capped!r} is unknown", "say 'wait' or 'skip'")
+            raise DefinitionError(here(), f"on_capped={on_capped!r} is unknown", "say 'wait', 'skip' or 'digest'")
         _fill(
             self,
             template if name is None else name,
@@ -59,6 +65,7 @@ class Send:
             on_capped=on_capped,
             send_within=as_span(send_within, "send_within="),
             expires=None if expires is None else as_span(expires, "expires="),
+            priority=priority,
         )
 
 
@@ -132,7 +139,7 @@ class WaitFor:
             was,
             event=event_name(event, "WaitFor"),
             up_to=as_span(up_to, "up_to="),
-            where=None if where is None else as_condition(where, "where="),
+            where=None if where is None else of_customer(where, "where="),
             then=as_steps(then),
             otherwise=as_steps(otherwise),
         )

@@ -11,6 +11,7 @@ from lifecycle.errors import DefinitionError
 
 from .conditions import (
     KINDS,
+    After,
     AttributeRef,
     Compare,
     Condition,
@@ -19,9 +20,9 @@ from .conditions import (
     IsTrue,
     OneOf,
     PropertyRef,
-    as_condition,
     compare,
     constant,
+    of_customer,
 )
 from .durations import Duration, as_span
 from .origin import here, is_text
@@ -228,8 +229,23 @@ class Event:
             at_least,
             at_most,
             None if last is None else as_span(last, "last="),
-            None if where is None else as_condition(where, "where="),
+            None if where is None else of_customer(where, "where="),
         )
+
+    @classmethod
+    def after(cls, other: type[Event]) -> After:
+        """It happened, and `other` has not since: `ComplaintOpened.after(ComplaintResolved)` is an open complaint."""
+        undone_by = event_name(other, "after()")
+        if undone_by == cls.event_name:
+            raise DefinitionError(here(), f"{cls.event_name} is never after itself", "name the event that undoes it")
+        return After(cls.event_name, undone_by)
+
+
+def event_name(event: Any, wanted_by: str) -> str:
+    """The wire name of an event class; raises DefinitionError for anything else."""
+    if not (isinstance(event, type) and issubclass(event, Event) and event is not Event):
+        raise DefinitionError(here(), f"{wanted_by} wants an event class, not {event!r}", "declare it in vocabulary.py")
+    return event.event_name
 
 
 @dataclass(frozen=True, slots=True)

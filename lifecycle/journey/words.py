@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
 from .conditions import (
+    After,
     And,
     AttributeRef,
     Compare,
@@ -21,11 +22,13 @@ from .conditions import (
     PropertyRef,
     Ref,
     a,
+    reads_last_send,
 )
 from .entries import EachYear, On, When
 from .journey import Journey
+from .mutes import Mute
 from .project import Problem
-from .steps import Branch, Set, Wait, WaitFor, walk_steps
+from .steps import Branch, Send, Set, Step, Wait, WaitFor, walk_steps, ways
 from .vocabulary import Vocabulary, nearest
 
 
@@ -44,14 +47,29 @@ class Use:
 def check_words(journey: Journey, vocabulary: Vocabulary) -> Iterator[Problem]:
     """Words that the vocabulary does not declare so, and properties of events that are not at hand."""
     for use in uses(journey):
-        match use.word:
-            case str(event):
-                yield from _check_event(event, use.where, vocabulary)
-            case AttributeRef():
-                yield from _check_attribute(use.word, use.where, vocabulary)
-            case PropertyRef():
-                yield from _check_property(use.word, use, vocabulary)
+        yield from _check_use(use, vocabulary)
     yield from _check_key(journey, vocabulary)
+    for branch in _asking_early(journey):
+        message = f"Branch({branch.name!r}) asks for last_send, but no email goes before it: it is never true"
+        yield Problem("no_send_before", branch.defined_at, message, "put it behind a Send")
+
+
+def check_mute(mute: Mute, vocabulary: Vocabulary) -> Iterator[Problem]:
+    """Words that the vocabulary does not declare so, and properties: nothing has triggered a mute."""
+    for use in _in(mute.when, mute.defined_at, frozenset()):
+        for problem in _check_use(use, vocabulary):
+            early = problem.code == "no_such_event_here"
+            yield replace(problem, hint="put it inside where=, as in Event.happened(where=…)") if early else problem
+
+
+def _check_use(use: Use, vocabulary: Vocabulary) -> Iterator[Problem]:
+    match use.word:
+        case str(event):
+            yield from _check_event(event, use.where, vocabulary)
+        case AttributeRef():
+            yield from _check_attribute(use.word, use.where, vocabulary)
+        case PropertyRef():
+            yield from _check_property(use.word, use, vocabulary)
 
 
 def uses(journey: Journey) -> Iterator[Use]:
@@ -105,11 +123,31 @@ def _in(condition: Condition | None, where: str, events: frozenset[str]) -> Iter
         case Count(event=event, where=inner):
             yield Use(event, where, events)
             yield from _in(inner, where, events | {event})
+        case After(event, other):
+            yield Use(event, where, events)
+            yield Use(other, where, events)
         case Compare(left=left, right=PropertyRef() as right):
             yield Use(left, where, events)
             yield Use(right, where, events)
         case Compare(left=left) | OneOf(left=left) | IsSet(left=left) | IsTrue(left=left):
             yield Use(left, where, events)
+
+
+def _asking_early(journey: Journey) -> list[Branch]:
+    """The branches on last_send that nobody reaches behind a Send."""
+    early: list[Branch] = []
+    _pass_through(journey.steps, False, early)
+    return early
+
+
+def _pass_through(steps: Sequence[Step], sent: bool, early: list[Branch]) -> bool:
+    """Whether somebody may have passed a Send at the end of these steps, if so many had before."""
+    for step in steps:
+        if isinstance(step, Branch) and not sent and reads_last_send(step.when):
+            early.append(step)
+        passed = [_pass_through(nested, sent, early) for _, nested in ways(step)]
+        sent = sent or isinstance(step, Send) or any(passed)
+    return sent
 
 
 def _check_event(event: str, where: str, vocabulary: Vocabulary) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ from jinja2 import TemplateSyntaxError, nodes
 from lifecycle.errors import TemplateError
 from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.environment import Sandbox, html_environment, text_environment
+from lifecycle.mail.links import link_source, with_marks
 from lifecycle.mail.mask import Masked, Token, literal
 from lifecycle.mail.outline import Outline, outline
 from lifecycle.mail.source import Source, read_source
@@ -49,7 +50,7 @@ def compile_email(folder: Path, name: str) -> CompiledEmail:
     places = {variable: source.where(line) for variable, line in _variables(source, environment).items()}
     masked = Masked(source.mjml, environment)
     found = outline(source, masked, _mjml_attributes())
-    html = _to_html(source, masked, found)
+    link, html = link_source(_to_html(source, masked, found), masked)
     subject, preheader = (masked.replace(part, _original) for part in (found.title, found.preview))
     if source.text is None:
         text = plain_text(html, masked)
@@ -59,7 +60,7 @@ def compile_email(folder: Path, name: str) -> CompiledEmail:
             places.setdefault(variable, f"{source.path.with_suffix('.txt')}:{line}")
     final = masked.replace(_guard_urls(literal(html), masked), _original)
     version = hashlib.blake2b("\0".join((subject, preheader, final, text)).encode(), digest_size=8).hexdigest()
-    return CompiledEmail(name, subject, preheader, final, text, frozenset(places), places, version)
+    return CompiledEmail(name, subject, preheader, final, text, link, frozenset(places), places, version)
 
 
 def _original(token: Token) -> str:
@@ -121,7 +122,8 @@ def _mjml_attributes() -> dict[str, frozenset[str]]:
 
 def _to_html(source: Source, masked: Masked, found: Outline) -> str:
     ampersand = masked.salt + "ampz"
-    mjml = _TITLE.sub(lambda tag: tag[1] + _shield(tag[2], ampersand) + tag[3], masked.text)
+    mjml = with_marks(masked, found.links)
+    mjml = _TITLE.sub(lambda tag: tag[1] + _shield(tag[2], ampersand) + tag[3], mjml)
     mjml = _MJML_TAG.sub(lambda tag: _QUOTED.sub(lambda value: _shield_value(value[0], ampersand), tag[0]), mjml)
     mjml = masked.replace(mjml, lambda token: _hide(token, found))
     with warnings.catch_warnings():

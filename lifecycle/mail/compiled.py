@@ -10,6 +10,7 @@ from dataclasses import dataclass
 class CompiledEmail:
     """Jinja sources of one email's parts.
 
+    `link` prints the links that it may lead to, for `main_link` to choose from; it is "" where there are none.
     `variables` are the dotted names that the sources read; `places` says "file:line" of each name's first use;
     `version` changes whenever the content does.
     """
@@ -19,6 +20,7 @@ class CompiledEmail:
     preheader: str
     html: str
     text: str
+    link: str
     variables: frozenset[str]
     places: Mapping[str, str]
     version: str

@@ -165,6 +165,15 @@ class Lane:
         self._untouched = True
         self._send(wire if following is None else wire + self._group(following))
 
+    def withdraw(self) -> Ticket | None:
+        """Give up the letter whose content would be next, if it is not wanted any more."""
+        ticket = self.envelope
+        if ticket is None or ticket.letter.wanted():
+            return None
+        self.envelope = None
+        self.ready = False
+        return ticket
+
     def still_there(self) -> bool:
         """Whether a connection that was silent for long is of use; any word from the server then is a goodbye."""
         if monotonic() - self.since < _RECENT:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
 from lifecycle.errors import TemplateError
+from lifecycle.mail.links import Link, rank
 from lifecycle.mail.mask import VOID_TAGS, Masked, Token, literal
 from lifecycle.mail.source import Source
 
@@ -51,13 +52,15 @@ class _Element:
 
 @dataclass
 class Outline:
-    """What the walk found: `blocks` are words to wrap in mj-raw, `flow` words to hide as HTML comments."""
+    """What the walk found: `blocks` are words to wrap in mj-raw, `flow` words to hide as HTML comments; `links` are
+    those that the email may lead to."""
 
     title: str = ""
     preview: str = ""
     fonts: dict[str, str] = field(default_factory=dict)
     blocks: set[str] = field(default_factory=set)
     flow: set[str] = field(default_factory=set)
+    links: list[Link] = field(default_factory=list)
 
 
 def outline(source: Source, masked: Masked, attributes: Mapping[str, Collection[str]]) -> Outline:
@@ -145,6 +148,8 @@ class _Walk(HTMLParser):
         if tag == "mj-font":
             self._add_font(dict(attrs))
         self._check_attributes(tag, attrs, in_attributes)
+        if tag in ("a", "mj-button") and not in_attributes:
+            self._add_link(tag, dict(attrs))
 
     def _check_column(self) -> None:
         section = next((e for e in reversed(self._elements) if e.tag in _COLUMN_PARENTS), None)
@@ -166,6 +171,14 @@ class _Walk(HTMLParser):
                 "mj-font needs a name and an https href", 'write <mj-font name="Inter" href="https://…" />'
             )
         self._outline.fonts[name] = href
+
+    def _add_link(self, tag: str, attrs: dict[str, str | None]) -> None:
+        within = self._source.where(self._masked.line_at(self._offset())).rpartition(":")[0]
+        href = self._masked.replace(attrs.get("href") or "", lambda token: token.source)
+        ranked = rank(tag, attrs, href, is_its_own=within == str(self._source.path))
+        quoted = (at for at in _ATTRIBUTE.finditer(self.get_starttag_text() or "") if at[1].lower() == "href")
+        if ranked is not None and (found := next(quoted, None)) is not None:
+            self._outline.links.append(Link(self._offset() + found.start(2) + 1, ranked))
 
     def _check_attributes(self, tag: str, attrs: list[tuple[str, str | None]], in_attributes: bool) -> None:
         self._check_quotes(self.get_starttag_text() or "")

@@ -19,6 +19,7 @@ from jinja2.runtime import Context
 from lifecycle.errors import RenderError
 from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.environment import html_environment, text_environment
+from lifecycle.mail.links import main_link
 from lifecycle.mail.source import Source, email_names, read_source
 
 LARGEST_PART = 1_000_000  # characters
@@ -43,12 +44,22 @@ class Rendered:
 
 
 @dataclass(frozen=True, slots=True)
+class Summary:
+    """One email for one customer in brief: what an inbox shows of it, and where it leads ("" if nowhere)."""
+
+    subject: str
+    preheader: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Templates:
     email: CompiledEmail
     subject: Template
     preheader: Template
     html: Template
     text: Template
+    link: Template
 
 
 class Renderer:
@@ -85,17 +96,25 @@ class Renderer:
             subject = _render(templates.subject, data)
             html = _render(templates.html, data)
             text = _render(templates.text, data)
-        except UndefinedError as error:
-            raise RenderError(name, _missing(str(error), templates.email, context)) from error
-        except RecursionError as error:
-            raise RenderError(name, "the template or its data is nested too deeply") from error
         except Exception as error:  # one email's data must never stop the others
-            raise RenderError(name, f"{type(error).__name__}: {error}") from error
+            raise _unrenderable(templates.email, context, error) from error
         if len(html) > LARGEST_PART or len(text) > LARGEST_PART:
             raise RenderError(name, f"a part is larger than {LARGEST_PART:,} characters; shorten the data")
         if "\n\n\n" in text:
             text = _GAPS.sub("\n\n", text)
         return Rendered(_one_line(subject), html, text, lambda: _one_line(_render(templates.preheader, data)))
+
+    def summary(self, name: str, context: Mapping[str, object]) -> Summary:
+        """What a digest shows of this email, for one customer; raises as `render`."""
+        templates = self._ready.get(name) or self._templates(name)
+        try:
+            data = {**self._globals, **context}
+            subject, preheader, links = (
+                _render(part, data) for part in (templates.subject, templates.preheader, templates.link)
+            )
+        except Exception as error:
+            raise _unrenderable(templates.email, context, error) from error
+        return Summary(_one_line(subject), _one_line(preheader), _one_line(main_link(links)))
 
     def _templates(self, name: str) -> _Templates:
         if name not in self._ready:
@@ -106,6 +125,7 @@ class Renderer:
                 self._text.from_string(email.preheader),
                 self._html.from_string(email.html),
                 self._text.from_string(email.text),
+                self._text.from_string(email.link),
             )
         return self._ready[name]
 
@@ -130,6 +150,17 @@ def _one_line(text: str) -> str:
     """Return the text on one line without control characters and marks that reverse what a reader sees."""
     line = " ".join(text.split())
     return line if line.isprintable() else " ".join(_SUBJECT_CONTROLS.sub("", line).split())
+
+
+def _unrenderable(email: CompiledEmail, context: Mapping[str, object], error: Exception) -> RenderError:
+    """The error in the words of the template's author."""
+    match error:
+        case UndefinedError():
+            return RenderError(email.name, _missing(str(error), email, context))
+        case RecursionError():
+            return RenderError(email.name, "the template or its data is nested too deeply")
+        case _:
+            return RenderError(email.name, f"{type(error).__name__}: {error}")
 
 
 def _missing(name: str, email: CompiledEmail, context: Mapping[str, object]) -> str:
@@ -161,7 +192,7 @@ def _compiler() -> str:
     return f"{sources} mjml {version('mjml')} premailer {version('premailer')}"
 
 
-_COMPILER_MODULES = ("compile", "environment", "filters", "mask", "outline", "source", "text", "variables")
+_COMPILER_MODULES = ("compile", "environment", "filters", "links", "mask", "outline", "source", "text", "variables")
 
 
 def _digest(source: Source) -> str:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 
 from lifecycle.mail.lane import Lane, LostError, Ticket, unfit
 from lifecycle.mail.relay import Relay, UnreachableError
-from lifecycle.mail.transport import Deferred, Letter, Outcome
+from lifecycle.mail.transport import Deferred, Letter, Outcome, Withdrawn
 
 _log = logging.getLogger(__name__)
 
@@ -121,6 +121,9 @@ class SmtpTransport:
                 lane.begin(ticket)
             elif self._too_late(lane.envelope):
                 raise LostError(f"the server was too slow: no content within {self._within:g} s")
+            elif (unwanted := lane.withdraw()) is not None:
+                run.known.append((unwanted, Withdrawn()))
+                raise LostError("the letter was withdrawn")  # the server waits for content: there is no other way out
             else:
                 following = run.take() if lane.pipelining and time.monotonic() >= self._wary_until else None
                 if lane.still_there():

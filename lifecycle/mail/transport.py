@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 from typing import Protocol
+
+
+def always_wanted() -> bool:
+    """What a letter that nobody withdraws is."""
+    return True
 
 
 @dataclass(slots=True)  # one for every message; not frozen, because making a frozen one takes four times as long
@@ -12,7 +17,8 @@ class Letter:
     """One finished message for one recipient.
 
     `sender` and `recipient` are the envelope's addresses; `data` is the whole message, headers and body, in CRLF
-    lines and not dot-stuffed.
+    lines and not dot-stuffed. `wanted` is asked right before the content leaves, if that is later than when the
+    letter was pulled; it raises nothing.
     """
 
     id: int
@@ -20,6 +26,7 @@ class Letter:
     recipient: str
     message_id: str
     data: bytes
+    wanted: Callable[[], bool] = field(default=always_wanted, compare=False, repr=False)
 
 
 @dataclass(slots=True)  # as above
@@ -56,7 +63,14 @@ class Unknown:
     reply: str
 
 
-Outcome = Accepted | Deferred | Refused | Unknown
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The letter was no longer wanted when its content should have left: nothing of it did."""
+
+    reply: str = "withdrawn"
+
+
+Outcome = Accepted | Deferred | Refused | Unknown | Withdrawn
 
 
 class Transport(Protocol):

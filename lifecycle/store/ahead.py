@@ -13,9 +13,10 @@ from .types import Instant
 _WAKE = Statement(
     """
     SELECT (SELECT MIN(wake_at) FROM enrollment WHERE wake_at IS NOT NULL) AS enrollment,
-           (SELECT MIN(wake_at) FROM message WHERE wake_at IS NOT NULL) AS message
+           (SELECT MIN(wake_at) FROM message WHERE wake_at IS NOT NULL) AS message,
+           (SELECT MIN(wake_at) FROM fatigue WHERE wake_at IS NOT NULL) AS fatigue
     """,
-    returns={"enrollment": Instant(), "message": Instant()},
+    returns={"enrollment": Instant(), "message": Instant(), "fatigue": Instant()},
 )
 _LATEST = Statement(
     "SELECT MAX(received_at) AS latest, EXISTS (SELECT 1 FROM message WHERE state = 'sending') AS sending FROM event",
@@ -52,10 +53,10 @@ _DUE = Statement(
 )
 
 
-def next_wakes(connection: Connection) -> tuple[datetime | None, datetime | None]:
-    """The next moment at which an enrollment, and at which a message, is to be looked at."""
+def next_wakes(connection: Connection) -> tuple[datetime | None, datetime | None, datetime | None]:
+    """The next moment at which an enrollment, a message, and somebody's fatigue is to be looked at."""
     row = _WAKE.run(connection).one()
-    return row.enrollment, row.message
+    return row.enrollment, row.message, row.fatigue
 
 
 def reached(connection: Connection) -> tuple[datetime | None, bool]:

@@ -64,8 +64,7 @@ def load_facts(
     occurrences. Triggers are the caller's to fill in.
     """
     ids = list(customer_ids)
-    activity = _activity(connection, ids, {*events, *demands})
-    occurrences = _occurrences(connection, activity, demands, now)
+    activity, occurrences = histories(connection, ids, Needs(frozenset(events), demands), now)
     return {
         row.id: Facts(
             customer_id=row.id,
@@ -90,6 +89,14 @@ def facts_of(
         now=now,
         default_zone=project.policy.timezone,
     )
+
+
+def histories(
+    connection: Connection, customer_ids: Sequence[str], wanted: Needs, now: datetime
+) -> tuple[dict[str, dict[str, Activity]], dict[str, dict[str, list[Occurrence]]]]:
+    """What `wanted` names of these customers' events: in brief, and one by one; by customer, then by event name."""
+    activity = _activity(connection, customer_ids, {*wanted.activity, *wanted.occurrences})
+    return activity, _occurrences(connection, activity, wanted.occurrences, now)
 
 
 def customer_traits(row: Any) -> dict[str, object]:

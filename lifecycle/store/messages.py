@@ -9,13 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Date, Text
-
-from lifecycle.core.caps import longest
-from lifecycle.journey.policy import Cap
 
 from .sql import Statement
 from .types import Id, Instant, Json
@@ -105,15 +101,19 @@ class Due(NamedTuple):
     customer_id: str
     enrollment_id: int
     journey: str
+    step: str
     template: str
     kind: str
     topic: str
+    priority: int
     on_capped: str
     expires_at: datetime
     capped_until: datetime
     message_id: str
     attempts: int
     reason: str | None
+    capped_at: datetime | None
+    sections: list[dict[str, Any]] | None
     enrollment_state: str
     trigger: dict[str, Any]
     email: str | None
@@ -126,19 +126,25 @@ class Due(NamedTuple):
     traits: dict[str, Any]
     consents: dict[str, Any]
     erased_at: datetime | None
+    pace: dict[str, Any]
     suppressed: str | None
+    fatigue: str | None
+    sunset_at: datetime | None
 
 
 _DUE = Statement(
     """
-    SELECT m.id, m.customer_id, m.enrollment_id, m.journey, m.template, m.kind, m.topic, m.on_capped,
-           m.expires_at, m.capped_until, m.message_id, m.attempts, m.reason, e.state, e.trigger,
+    SELECT m.id, m.customer_id, m.enrollment_id, m.journey, m.step, m.template, m.kind, m.topic, m.priority,
+           m.on_capped, m.expires_at, m.capped_until, m.message_id, m.attempts, m.reason, m.capped_at, m.sections,
+           e.state, e.trigger,
            c.email, c.first_name, c.last_name, c.birthday, c.timezone, c.locale, c.created_at, c.traits, c.consents,
-           c.erased_at, s.reason
+           c.erased_at, c.pace, s.reason,
+           CASE WHEN f.wake_at IS NOT NULL THEN f.state END, f.sunset_at
     FROM message m
     JOIN enrollment e ON e.id = m.enrollment_id
     JOIN customer c ON c.id = m.customer_id
     LEFT JOIN suppression s ON s.address = lower(c.email)
+    LEFT JOIN fatigue f ON f.customer_id = m.customer_id
     WHERE m.id IN {ids} AND m.state = 'pending' AND m.due_at <= :now
     ORDER BY m.priority DESC, m.expires_at, m.id
     """,
@@ -147,15 +153,19 @@ _DUE = Statement(
         "customer_id": Text(),
         "enrollment_id": Id,
         "journey": Text(),
+        "step": Text(),
         "template": Text(),
         "kind": Text(),
         "topic": Text(),
+        "priority": Id,
         "on_capped": Text(),
         "expires_at": Instant(),
         "capped_until": Instant(),
         "message_id": Text(),
         "attempts": Id,
         "reason": Text(),
+        "capped_at": Instant(),
+        "sections": Json,
         "enrollment_state": Text(),
         "trigger": Json,
         "email": Text(),
@@ -168,7 +178,10 @@ _DUE = Statement(
         "traits": Json,
         "consents": Json,
         "erased_at": Instant(),
+        "pace": Json,
         "suppressed": Text(),
+        "fatigue": Text(),
+        "sunset_at": Instant(),
     },
 )
 
@@ -187,13 +200,13 @@ _BESIDE = Statement(
         WHERE e.customer_id IN {keys}
     )
     SELECT id FROM theirs
-    WHERE awaiting = 'message' AND kind = 'marketing' AND state = 'pending' AND due_at <= :now AND id NOT IN {ids}
+    WHERE awaiting = 'message' AND state = 'pending' AND due_at <= :now AND id NOT IN {ids}
     """
 )
 
 
 def beside(connection: Connection, customers: Sequence[str], ids: Sequence[int], now: datetime) -> list[int]:
-    """The marketing messages that are due to these customers, who are locked, and not among `ids`."""
+    """The messages that are due to these customers, who are locked, and not among `ids`."""
     return list(_BESIDE.run(connection, keys=customers, ids=ids, now=now).scalars())
 
 
@@ -202,7 +215,10 @@ CLAIM = Statement(
     UPDATE message
     SET state = rows.state, reason = rows.reason, due_at = rows.due_at, wake_at = rows.wake_at,
         counted_at = rows.counted_at, claim = :claim, position = rows.position, lanes = :lanes,
-        attempts = rows.attempts, email = rows.email, locale = rows.locale
+        attempts = rows.attempts, email = rows.email, locale = rows.locale,
+        capped_at = COALESCE(message.capped_at, rows.capped_at),
+        capped_by = COALESCE(message.capped_by, rows.capped_by),
+        lost_to = COALESCE(message.lost_to, rows.lost_to)
     FROM {rows}
     WHERE message.id = rows.id AND message.state = 'pending'
     """,
@@ -217,22 +233,12 @@ CLAIM = Statement(
         "attempts": "bigint",
         "email": "text",
         "locale": "text",
+        "capped_at": "timestamptz",
+        "capped_by": "text",
+        "lost_to": "jsonb",
     },
 )
-
-HISTORY = Statement(
-    """
-    SELECT customer_id, counted_at, sent_at, state, topic FROM message
-    WHERE customer_id IN {keys} AND counted_at IS NOT NULL AND counted_at > :since
-    """,
-    returns={
-        "customer_id": Text(),
-        "counted_at": Instant(),
-        "sent_at": Instant(),
-        "state": Text(),
-        "topic": Text(),
-    },
-)
+"""Writes what was judged; the cap that held a message first, and to what, stays."""
 
 SETTLE = Statement(
     """
@@ -286,39 +292,19 @@ FORGET = Statement(
 )
 """Drops from the messages of customers who asked to be forgotten what says who they were."""
 
-
-@lru_cache(maxsize=64)
-def _counting(caps: tuple[Cap, ...]) -> Statement:
-    """One scan of a customer's recent sends for all windows; the topic is the one that the message had."""
-    columns = ", ".join(
-        f"count(*) FILTER (WHERE counted_at > :since_{n}" + (f" AND topic = :topic_{n}" if cap.topic else "") + ")"
-        for n, cap in enumerate(caps)
-    )
-    return Statement(
-        f"""
-        SELECT customer_id, {columns} FROM message
-        WHERE customer_id IN {{keys}} AND counted_at IS NOT NULL AND counted_at > :since
-        GROUP BY customer_id
-        """,
-        # Customer by customer: PostgreSQL would otherwise read the whole table while it takes it for a small one.
-        postgresql=f"""
-        SELECT customers.id, counts.* FROM {{keys}} AS customers(id) CROSS JOIN LATERAL (
-            SELECT {columns} FROM message
-            WHERE customer_id = customers.id AND counted_at IS NOT NULL AND counted_at > :since
-        ) AS counts
-        """,
-    )
-
-
-def count_sends(
-    connection: Connection, caps: tuple[Cap, ...], customer_ids: Sequence[str], now: datetime
-) -> dict[str, list[int]]:
-    """How many messages count under each cap at `now`, by customer; customers without any may be absent."""
-    if not caps:
-        return {}
-    parameters: dict[str, Any] = {"keys": list(customer_ids), "since": now - longest(caps)}
-    for n, cap in enumerate(caps):
-        parameters[f"since_{n}"] = now - cap.window
-        if cap.topic:
-            parameters[f"topic_{n}"] = cap.topic
-    return {row[0]: list(row[1:]) for row in _counting(caps).run(connection, **parameters).all()}
+# Materialized for the reason of _BESIDE.
+WAKE_HELD = Statement(
+    """
+    UPDATE message SET due_at = :now, wake_at = :now
+    WHERE id IN (
+        WITH theirs AS MATERIALIZED (
+            SELECT m.id, m.state, m.due_at, m.reason
+            FROM enrollment e JOIN message m ON m.enrollment_id = e.id AND m.step = e.step
+            WHERE e.customer_id IN {keys} AND e.awaiting = 'message'
+        )
+        SELECT id FROM theirs
+        WHERE state = 'pending' AND due_at > :now AND substr(reason, 1, length(CAST(:reason AS text))) = :reason
+    ) AND state = 'pending'
+    """
+)
+"""Has the messages of these customers looked at at once that wait for a reason that begins with `reason`."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeAlias
 
@@ -25,7 +25,7 @@ from psycopg import pq
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from . import messages, suppressions
+from . import digests, messages, suppressions
 from .database import Database
 from .outage import cause, is_outage
 from .suppressions import Suppressed
@@ -73,6 +73,15 @@ class Recorder:
     def settle(self, row: dict[str, Any], suppressed: Sequence[Suppressed] = ()) -> None:
         """Records any other outcome (a row of `messages.SETTLE`); waits for the database if it is away."""
         self._settle([row], suppressed)
+
+    def take_out(self, taken: Sequence[Mapping[str, Any]], digest: Mapping[str, Any]) -> None:
+        """Records that a digest goes out without some sections (rows of `digests.take_out`)."""
+
+        def write(connection: Connection) -> None:
+            messages.LOCK_CUSTOMERS.run(connection, ids=[digest["id"]])
+            digests.take_out(connection, [digest], {digest["id"]: taken})
+
+        self._insist(write, len(taken))
 
     def hand_back(self, ids: Sequence[int], claim: str, now: datetime) -> None:
         """Gives back what was claimed but not begun; waits for the database if it is away."""

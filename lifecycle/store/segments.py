@@ -17,6 +17,7 @@ from typing import Any, assert_never
 from lifecycle.core.evaluate import closed, comparable, in_brief, window_start
 from lifecycle.errors import DefinitionError
 from lifecycle.journey.conditions import (
+    After,
     And,
     AttributeRef,
     Compare,
@@ -25,6 +26,7 @@ from lifecycle.journey.conditions import (
     IsSet,
     IsTrue,
     Kind,
+    LastSend,
     Not,
     OneOf,
     Or,
@@ -93,6 +95,14 @@ class _Text:
                 return self.condition(inner, not wanted)
             case Count():
                 return self.count(node, wanted)
+            case After(event, other):
+                leaf = self.after(event, other)
+            case LastSend():
+                raise DefinitionError(
+                    self.defined_at,
+                    "last_send is something that only those who are in a journey have",
+                    "use it in the when= of a Branch, or in exit_when=",
+                )
             case Compare(ref, sign, PropertyRef() as other):
                 leaf = f"{self.value(ref)} {_SIGNS[sign]} {self.value(other)}"
             case Compare(ref, sign, right):
@@ -147,6 +157,19 @@ class _Text:
             self.inside = outer
         # No LIMIT within, though enough would be enough: PostgreSQL would not read customers in parallel then.
         return f"(SELECT count(*) FROM event {event} WHERE {' AND '.join(wheres)}) >= {self.bind(limit)}"
+
+    def after(self, event: str, other: str) -> str:
+        """`event` has happened, and `other` never, or before the last of it; moments ahead of now are passed over."""
+        mine, theirs, now = self.activity(event), self.activity(other), self.bind(self.now)
+        undone = f"{self.last(event, mine, now)} > {self.last(other, theirs, now)}"
+        return f"{mine}.first_at <= {now} AND ({theirs}.first_at IS NULL OR {theirs}.first_at > {now} OR {undone})"
+
+    def last(self, event: str, activity: str, now: str) -> str:
+        """When the last event was; events are read only where the newest lies ahead."""
+        table = self.table("e")
+        wheres = f"{table}.customer_id = {activity}.customer_id AND {table}.name = {self.bind(event)}"
+        newest = f"SELECT max({table}.timestamp) FROM event {table} WHERE {wheres} AND {table}.timestamp <= {now}"
+        return f"CASE WHEN {activity}.last_at <= {now} THEN {activity}.last_at ELSE ({newest}) END"
 
     def activity(self, event: str) -> str:
         """The table that has the customer's activity of that name, all NULL where there is none."""

@@ -1,18 +1,22 @@
 """One SQL text for both databases, with rows going in as one JSON parameter.
 
-A `Statement` is written once. Four marks differ by database:
+A `Statement` is written once. What differs by database is marked:
 
 - `{rows}`: the rows of the parameter `rows` (a list of dicts), typed by `rows=`: `jsonb_to_recordset` or `json_each`;
 - `{ids}` / `{keys}`: a subselect of the whole numbers / texts of the parameter `ids` / `keys` (a list);
 - `{lock}`: `FOR NO KEY UPDATE` (not FOR UPDATE, which blocks the foreign keys of others) or nothing, as SQLite's
   transactions begin with the write lock;
-- `{skip_locked}`: the same with SKIP LOCKED.
+- `{skip_locked}`: the same with SKIP LOCKED; `{share}`: `FOR SHARE`, or nothing;
+- `{seconds A B}`: how many seconds the moment B is after the moment A, to the millisecond;
+- `{each A}`: the elements of the JSON array A as a table `each(value)`; none where A is null;
+- `{text A name}`: what the JSON object A has under that name, as text.
 
 One parameter per statement keeps a batch of 500 rows one round trip, and a `unnest`-like plan.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -21,6 +25,10 @@ import orjson
 from sqlalchemy import Connection, CursorResult, TextClause, text
 
 from .types import stamp
+
+_SECONDS = re.compile(r"\{seconds (\S+) (\S+)\}")
+_EACH = re.compile(r"\{each (\S+)\}")
+_TEXT = re.compile(r"\{text (\S+) (\w+)\}")
 
 
 class Statement:
@@ -79,7 +87,12 @@ def _text(sql: str, dialect: str, rows: Mapping[str, str], returns: Mapping[str,
             "{keys}": "(SELECT jsonb_array_elements_text(CAST(:keys AS jsonb)))",
             "{lock}": "FOR NO KEY UPDATE",
             "{skip_locked}": "FOR NO KEY UPDATE SKIP LOCKED",
+            "{share}": "FOR SHARE",
         }
+        # Written from an ORM, nothing is a JSON null, which has no elements to ask for.
+        each = r"jsonb_array_elements_text(CASE jsonb_typeof(\1) WHEN 'array' THEN \1 ELSE '[]' END) AS each(value)"
+        seconds = r"CAST(extract(epoch FROM \2 - \1) AS double precision)"
+        content = r"(\1 ->> '\2')"
     else:
         columns = ", ".join(f"json_extract(value, '$.{name}') AS \"{name}\"" for name in rows)
         marks = {
@@ -88,8 +101,13 @@ def _text(sql: str, dialect: str, rows: Mapping[str, str], returns: Mapping[str,
             "{keys}": "(SELECT value FROM json_each(:keys))",
             "{lock}": "",
             "{skip_locked}": "",
+            "{share}": "",
         }
+        each = r"json_each(\1) AS each"
+        seconds = r"round((julianday(\2) - julianday(\1)) * 86400.0, 3)"
+        content = r"CAST(json_extract(\1, '$.\2') AS text)"
     for mark, replacement in marks.items():
         sql = sql.replace(mark, replacement)
+    sql = _SECONDS.sub(seconds, _EACH.sub(each, _TEXT.sub(content, sql)))
     clause = text(sql)
     return clause.columns(**returns) if returns else clause  # type: ignore[return-value]

@@ -38,6 +38,9 @@ class Customer(SQLModel, table=True):
     consents: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False, server_default="{}"))
     """Newest statement by topic ("*" is all): {"offers": {"granted": true, "at": "…Z"}}; history is in `consent`."""
     erased_at: datetime | None = Field(default=None, sa_type=Instant)
+    pace: dict[str, Any] = Field(default_factory=dict, sa_column=Column(Json, nullable=False, server_default="{}"))
+    """How much they asked for, the newest by topic ("*" is all): {"caps": {"offers": {"at_most": 1, "per_days": 7,
+    "at": "…Z"}}, "pause": {"until": "2026-12-31", "at": "…Z"}}."""
 
 
 class Event(SQLModel, table=True):
@@ -159,6 +162,12 @@ class Message(SQLModel, table=True):
             sqlite_where=text("counted_at IS NOT NULL"),
         ),
         Index(
+            "message_capped",
+            "capped_at",
+            postgresql_where=text("capped_at IS NOT NULL"),
+            sqlite_where=text("capped_at IS NOT NULL"),
+        ),
+        Index(
             "message_wake",
             "wake_at",
             postgresql_where=text("wake_at IS NOT NULL"),
@@ -199,6 +208,68 @@ class Message(SQLModel, table=True):
     email: str | None = Field(default=None, sa_type=Text)
     subject: str | None = Field(default=None, sa_type=Text)
     locale: str | None = Field(default=None, sa_type=Text)
+    capped_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When a cap first held it back."""
+    capped_by: str | None = Field(default=None, sa_type=Text)
+    """The cap that first held it back, by name."""
+    lost_to: list[int] | None = Field(default=None, sa_column=Column(Json, nullable=True))
+    """The ids of the messages that filled that cap then."""
+    digest_id: int | None = Field(default=None, sa_type=Id)
+    """The digest that this message went into; its state is `skipped` then, its reason `digested`."""
+    sections: list[dict[str, Any]] | None = Field(default=None, sa_column=Column(Json, nullable=True))
+    """Of a digest: what it gathered, one {"id", "topic", "journey", "template", "message_id"} each."""
+
+
+class Fatigue(SQLModel, table=True):
+    """How much one customer has had of us, computed set by set; `state` is undersaturated, on_target, saturated or
+    unknown. There is a row from the first marketing email on, while the policy asks for any of it."""
+
+    __tablename__ = "fatigue"
+    __table_args__ = (
+        Index(
+            "fatigue_wake",
+            "wake_at",
+            postgresql_where=text("wake_at IS NOT NULL"),
+            sqlite_where=text("wake_at IS NOT NULL"),
+        ),
+    )
+
+    customer_id: str = Field(primary_key=True, sa_type=Text)
+    sent: int = 0
+    opened: int = 0
+    clicked: int = 0
+    bought: int = 0
+    complained: int = 0
+    score: float | None = None
+    state: str = Field(default="unknown", sa_type=Text)
+    sunset_at: datetime | None = Field(default=None, sa_type=Instant)
+    """Since when marketing has stopped; null while it has not."""
+    computed_at: datetime = Field(sa_type=Instant)
+    wake_at: datetime | None = Field(default=None, sa_type=Instant)
+    """When it is computed again; null when only another email or event can change it."""
+
+
+class Pause(SQLModel, table=True):
+    """Sending stopped by an operator: `scope` is all, marketing, journey or topic; over when `resumed_at` is set."""
+
+    __tablename__ = "pause"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    scope: str = Field(sa_type=Text)
+    name: str | None = Field(default=None, sa_type=Text)
+    """The journey or topic; null for the other scopes."""
+    reason: str = Field(sa_type=Text)
+    paused_at: datetime = Field(sa_type=Instant)
+    resumed_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class Fingerprint(SQLModel, table=True):
+    """What was last seen of something that may change between two looks, such as the policy's caps."""
+
+    __tablename__ = "fingerprint"
+
+    name: str = Field(primary_key=True, sa_type=Text)
+    value: str = Field(sa_type=Text)
 
 
 class DeadLetter(SQLModel, table=True):

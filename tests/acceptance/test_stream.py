@@ -63,7 +63,7 @@ def consumer(redis: Redis, db: Database, until: Until, name: str = "one", **opti
     return Consumer(
         redis,
         db,
-        SHOP,
+        lambda: SHOP,
         hint=until.hint,
         lease=LEASE,
         max_lateness=MAX_LATENESS,

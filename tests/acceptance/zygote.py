@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from lifecycle import Journey, Send, on
@@ -38,23 +38,22 @@ def shop(**policy: object) -> Project:
     return project_of(news, receipt, **policy)
 
 
-def main(arguments: Sequence[str]) -> None:
-    """Forks on demand."""
+def serve(work: Callable[..., None], arguments: Sequence[str]) -> None:
+    """Forks on demand what works for ever."""
     for line in sys.stdin:
         if line.strip() == "fork":
             pid = os.fork()
             if pid == 0:
-                _work(arguments)
+                signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+                work(*arguments)
             print(pid, flush=True)
         else:
             os.waitpid(int(line.split()[1]), 0)
             print("gone", flush=True)
 
 
-def _work(arguments: Sequence[str]) -> None:
+def _work(url: str, smtp: str, lanes: str, seconds: str) -> None:
     """A scheduler and a worker in one: recovers, claims, advances, delivers, for ever."""
-    url, smtp, lanes, seconds = arguments
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
     db, lease, now = Database(url), timedelta(seconds=float(seconds)), Real().now
     project = shop()
     mailer = mailer_for(project, Outbox())
@@ -72,4 +71,4 @@ def _work(arguments: Sequence[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    serve(_work, sys.argv[1:])

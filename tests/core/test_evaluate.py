@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from lifecycle import Attribute, Event, Flag, Property, days, hours
+from lifecycle import Attribute, Event, Flag, Property, days, hours, last_send
 from lifecycle.core.evaluate import counted, demands, matches
 from lifecycle.core.facts import Activity, Facts, Occurrence
-from lifecycle.journey.conditions import Condition
+from lifecycle.journey.conditions import Condition, Fate
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -173,3 +173,65 @@ def test_facts_that_lack_what_was_demanded_are_refused() -> None:
 
     with pytest.raises(LookupError, match="lack the occurrences of 'bought'"):
         matches(Bought.times(at_least=2, last=hours(1)), facts, NOW)
+
+
+WORDS = {"B": "bought", "R": "reviewed"}
+
+
+@pytest.mark.parametrize(
+    ("history", "holds"),
+    [
+        ("", False),
+        ("B", True),
+        ("R", False),
+        ("B R", False),
+        ("R B", True),
+        ("B R B", True),
+        ("B B R", False),
+        ("B+R", False),  # at one moment: it is undone
+        ("B NOW R", True),
+        ("R NOW B", False),
+        ("B R NOW B", False),
+        ("B NOW B R", True),
+    ],
+)
+@pytest.mark.parametrize("known", [True, False], ids=["with occurrences", "with activity"])
+def test_after_is_true_from_the_event_until_the_one_that_undoes_it(history: str, holds: bool, known: bool) -> None:
+    moments = [part.split("+") for part in history.split()]
+    now_at = moments.index(["NOW"]) if ["NOW"] in moments else len(moments)
+    at = {
+        name: [NOW + (n - now_at) * DAY for n, part in enumerate(moments) if key in part] for key, name in WORDS.items()
+    }
+    ahead = now_at < len(moments)
+    facts = Facts(
+        "siti",
+        ZoneInfo("UTC"),
+        activity={name: Activity(len(times), min(times), max(times)) for name, times in at.items() if times},
+        occurrences={name: [Occurrence(time, {}) for time in times] for name, times in at.items()}
+        if known or ahead
+        else {},
+    )
+    condition = Bought.after(Reviewed)
+
+    assert (matches(condition, facts, NOW), matches(~condition, facts, NOW)) == (holds, not holds)
+    assert counted(condition) == {"bought", "reviewed"}
+    assert demands(condition) == {}
+
+
+def test_after_refuses_to_guess_where_an_event_lies_ahead_and_its_occurrences_were_not_fetched() -> None:
+    ahead = {"bought": Activity(2, NOW - DAY, NOW + DAY)}
+
+    with pytest.raises(LookupError, match="lack the occurrences of 'bought'"):
+        matches(Bought.after(Reviewed), Facts("siti", ZoneInfo("UTC"), activity=ahead), NOW)
+
+
+@pytest.mark.parametrize("fate", ["sent", "skipped", "digested", None])
+def test_last_send_is_what_became_of_it_and_unknown_before_the_first(fate: Fate | None) -> None:
+    facts = Facts("siti", ZoneInfo("UTC"), last_send=fate)
+    words: dict[str, Condition] = {
+        "sent": last_send.was_sent,
+        "skipped": last_send.was_skipped,
+        "digested": last_send.was_digested,
+    }
+
+    assert {name for name, condition in words.items() if matches(condition, facts, NOW)} == {fate} - {None}

@@ -22,6 +22,7 @@ from sqlalchemy import insert, text
 from lifecycle.core.evaluate import counted, demands, matches
 from lifecycle.errors import DefinitionError
 from lifecycle.journey.conditions import (
+    After,
     And,
     AttributeRef,
     Compare,
@@ -30,6 +31,7 @@ from lifecycle.journey.conditions import (
     IsSet,
     IsTrue,
     Kind,
+    LastSend,
     Not,
     OneOf,
     Or,
@@ -155,9 +157,14 @@ def _counts(draw: st.DrawFn, depth: int) -> Condition:
     return Count(event, least, most, last, where)
 
 
+def _afters() -> st.SearchStrategy[Condition]:
+    pairs = st.permutations(EVENTS).map(lambda names: names[:2])
+    return pairs.map(lambda pair: After(*pair))
+
+
 def _trees(depth: int, event: str | None = None) -> st.SearchStrategy[Condition]:
     """Trees of at most so many levels; leaves may ask for properties of `event`."""
-    leaf = st.one_of(_leaves(event), _counts(min(depth, 2)))
+    leaf = st.one_of(_leaves(event), _counts(min(depth, 2)), _afters())
     if depth == 0:
         return leaf
     inner = st.deferred(lambda: _trees(depth - 1, event))
@@ -223,3 +230,9 @@ def test_a_property_of_a_trigger_is_refused_where_nothing_triggers(dialect: str)
 
     with pytest.raises(DefinitionError, match=r"journeys/x\.py:7: bought\.spent is a property of the trigger"):
         where_sql(condition, dialect=dialect, now=NOON, defined_at="journeys/x.py:7")
+
+
+@pytest.mark.parametrize("dialect", ["sqlite", "postgresql"])
+def test_the_last_email_is_refused_where_nobody_is_in_a_journey(dialect: str) -> None:
+    with pytest.raises(DefinitionError, match=r"journeys/x\.py:7: last_send is something that only those"):
+        where_sql(Not(LastSend("sent")), dialect=dialect, now=NOON, defined_at="journeys/x.py:7")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
 from pathlib import Path
 
@@ -11,6 +12,7 @@ TEMPLATES = Path(__file__).parents[2] / "templates" / "email"
 GOLDEN = Path(__file__).parent / "golden"
 SHIPPED = [
     "birthday/greeting",
+    "digest/gathered",
     "onboarding/first_order_nudge",
     "onboarding/how_it_works",
     "onboarding/second_order_idea",
@@ -31,6 +33,43 @@ _ALL_AROUND = {
 }
 _ONE_CD = {"order_id": "A1", "total": 14.96, "quantity": 1}
 
+
+def _section(template: str, subject: str, preheader: str, link: str, event: Mapping[str, object]) -> dict[str, object]:
+    """One of what a digest shows; emails that are none do not look at it."""
+    return {
+        "template": template,
+        "topic": "offers",
+        "journey": template.partition("/")[0],
+        "subject": subject,
+        "preheader": preheader,
+        "url": link and f"https://blueroom.example/{link}",
+        "event": event,
+    }
+
+
+_OFFER = _section(
+    "win_back/ten_percent_off",
+    "It has been a while. Here is 10% off",
+    "One code, any CD, no minimum. It keeps until you use it.",
+    "shelves?code=BACKAGAIN",
+    {},
+)
+_NEWS = _section(
+    "win_back/whats_new",
+    "Five records that came in while you were away",
+    "Erykah Badu, Nick Cave, Daft Punk, Bowie and Blur, with a line on each.",
+    "new",
+    {},
+)
+_REVIEW = _section(
+    "post_purchase/ask_review",
+    "How does it sound?",
+    "One tap is a review. Two sentences would make our week.",
+    "orders/A1/review",
+    _ONE_CD,
+)
+_HOSTILE = _section("x", "<script>alert(1)</script> " + "W" * 400, "<b>&amp;" + "Q" * 400, "", {})
+
 # A regular of whom everything is known; somebody of whom nothing is; somebody whose every word is long or hostile.
 PEOPLE: dict[str, dict[str, object]] = {
     "regular": {
@@ -48,8 +87,9 @@ PEOPLE: dict[str, dict[str, object]] = {
             "favourite_genre": "Jazz",
         },
         "event": {"order_id": "00004-1997-01-18", "total": 29.33, "quantity": 2},
+        "sections": [_OFFER, _NEWS, _REVIEW],
     },
-    "stranger": {**_ALL_AROUND, "customer": {}, "event": _ONE_CD},
+    "stranger": {**_ALL_AROUND, "customer": {}, "event": _ONE_CD, "sections": [_REVIEW]},
     "nuisance": {
         **_ALL_AROUND,
         "customer": {
@@ -59,6 +99,7 @@ PEOPLE: dict[str, dict[str, object]] = {
             "vip": None,
         },
         "event": {"order_id": '"><img src=x> ' + "9" * 200, "total": 1234567.5, "quantity": 240},
+        "sections": [_HOSTILE, *[_NEWS] * 10],
     },
 }
 

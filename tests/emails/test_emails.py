@@ -203,3 +203,21 @@ def test_the_example_in_the_docs_is_an_email(tmp_path: Path) -> None:
     assert rendered.subject == "Happy birthday, Alice"
     assert "And it travels free." in rendered.text
     assert UNSUBSCRIBE in rendered.text
+
+
+@pytest.mark.parametrize(("person", "letters"), [("regular", "three letters"), ("stranger", "one letter")])
+def test_a_digest_shows_what_it_gathered_with_a_way_to_each(renderer: Renderer, person: str, letters: str) -> None:
+    rendered = renderer.render("digest/gathered", PEOPLE[person])
+    page = read(rendered)
+    assert f"One envelope,{letters}" in page.words
+    assert rendered.subject.lower().startswith(letters.split()[0])
+    for section in PEOPLE[person]["sections"]:  # type: ignore[attr-defined]
+        assert section["subject"] in page.words
+        assert section["preheader"] in page.words
+        assert page.links.count(section["url"]) == 1
+
+
+def test_a_digest_shows_also_what_leads_nowhere(renderer: Renderer) -> None:
+    rendered = renderer.render("digest/gathered", PEOPLE["nuisance"])
+    assert "One envelope,11 letters" in read(rendered).words
+    assert read(rendered).words.count("Take me there") == 10

@@ -209,6 +209,37 @@ IN_A_JOURNEY_FILE = {
         "there is no module 'vocabulry'",
         "did you mean 'vocabulary'?",
     ),
+    "a word that last_send lacks": (
+        journey("enter=on(Ordered),", "Send('hello'),\nBranch('b', when=last_send.was_snt),  # here\n"),
+        "unknown_name",
+        "last_send has no word 'was_snt'",
+        "did you mean 'was_sent'?",
+    ),
+    "a word that events lack": (
+        WORDS + "open_ = Ordered.aftr(Reviewed)  # here",
+        "unknown_property",
+        "order.completed has no property 'aftr'",
+        "did you mean 'after'?",
+    ),
+    "last_send before any Send": (
+        journey(
+            "enter=on(Ordered),",
+            "Split('s', Arm('a', 50, [Send('hello')]), Arm('b', 50, [\n"
+            "Branch('b', when=~last_send.was_sent),  # here\n"
+            "])), Branch('c', when=last_send.was_sent)",
+        ),
+        "no_send_before",
+        "Branch('b') asks for last_send, but no email goes before it",
+        "put it behind a Send",
+    ),
+    "an event of another file, compared": (
+        WORDS
+        + "class Refunded(Event, name='order.refunded'):\n    pass\n"
+        + journey("enter=on(Ordered),", "Branch('b', when=Refunded.after(Ordered)),  # here\n").removeprefix(WORDS),
+        "unknown_event",
+        "the vocabulary has no event 'order.refunded'",
+        "declare it in vocabulary.py",
+    ),
     "anything else": (
         WORDS + "half = 1 / 0  # here",
         "python",
@@ -376,6 +407,30 @@ IN_THE_POLICY = {
         "drop them, or mend one",
     ),
     "quiet hours of numbers": ("quiet_hours=QuietHours(21, 8)", "at=21 is no wall time", "write at=time(9)"),
+    "a mute without a name": ("mutes=[Mute(' ', when=customer.vip)]", "Mute(' ') has no name", "open complaint"),
+    "a mute of nothing": ("mutes=[Mute('x', when=Ordered)]", "Mute('x') wants a condition, not Ordered", "happened()"),
+    "a mute on what became of an email": (
+        "mutes=[Mute('x', when=last_send.was_sent)]",
+        "Mute('x') asks for last_send, which only those who are in a journey have",
+        "use it in the when= of a Branch",
+    ),
+    "two mutes of one name": (
+        "mutes=[Mute('x', when=customer.vip), Mute('x', when=~customer.vip)]",
+        "two mutes have one name",
+        "rename one",
+    ),
+    "a mute outside a list": ("mutes=Mute('x', when=customer.vip)", "is no list", "put brackets around: mutes=[Mute("),
+    "a condition in place of a mute": ("mutes=[customer.vip]", "mutes= lists", "write mutes=[Mute("),
+    "a mute on an event that the vocabulary lacks": (
+        "mutes=[Mute('x', when=Elsewhere.after(Ordered))]",
+        "the vocabulary has no event 'elsewhere'",
+        "declare it in vocabulary.py",
+    ),
+    "a mute on a property outside where=": (
+        "mutes=[Mute('x', when=Ordered.total > 5)]",
+        "order.completed.total is unknown here: no event is at hand",
+        "put it inside where=, as in Event.happened(where=…)",
+    ),
     "a sender without an address": (
         "sender=Sender('Shop', 'shop', postal_address='x')",
         "'shop' is no address",
@@ -399,12 +454,14 @@ def test_a_mistake_in_the_policy_names_its_line_the_reason_and_the_remedy(folder
     argument, reason, remedy = IN_THE_POLICY[mistake]
     sender = "" if argument.startswith("sender=") else "sender=Sender('Shop', 'a@b.example', postal_address='x'), "
     folder.write(
-        "policy.py", f"from datetime import time\nfrom lifecycle import *\npolicy = Policy({sender}{argument})\n"
+        "policy.py",
+        "from datetime import time\nfrom lifecycle import *\nfrom .vocabulary import *\n"
+        f"class Elsewhere(Event, name='elsewhere'): pass\npolicy = Policy({sender}{argument})\n",
     )
 
     (problem,) = folder.problems()
 
-    assert problem.where == "journeys/policy.py:3"
+    assert problem.where == "journeys/policy.py:5"
     assert reason in problem.message
     assert remedy in problem.hint
 

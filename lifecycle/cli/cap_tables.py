@@ -1,0 +1,123 @@
+"""The report on caps as tables, and as one object per line."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from .listing import console, harmless, plain_table
+from .sides import duration
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from lifecycle.flow.cap_report import CapReport, Line
+    from lifecycle.store.capped import Held
+
+_NUMBERS = ("held", "waited", "skipped", "digested", "waiting", "otherwise")
+
+
+def records(report: CapReport) -> Iterator[dict[str, Any]]:
+    """The period; then each cap and journey, who is at a cap, and who lost to whom. Waits are in seconds."""
+    yield {"record": "period", "since": report.since, "until": report.until}
+    for line in report.lines:
+        yield {
+            "record": "cap",
+            "cap": line.cap,
+            "journey": line.journey,
+            "sent": line.sent,
+            **_numbers(line.held),
+            "wait_p50": line.held and line.held.p50,
+            "wait_p95": line.held and line.held.p95,
+        }
+    for cap, at in report.at_caps.items():
+        first = [{"customer_id": customer, "next_free": moment} for moment, customer in at.first]
+        yield {"record": "at_cap", "cap": cap, "customers": at.customers, "first": first}
+    for one in report.paid:
+        told = {"journey": one.journey, "to": one.winner, "messages": one.messages, "slots": one.slots}
+        yield {"record": "lost_to", "cap": one.cap, **told}
+
+
+def show_report(report: CapReport) -> None:
+    """Writes the tables."""
+    out = console()
+    out.print(f"[bold]from {report.since:%Y-%m-%d %H:%M} to {report.until:%Y-%m-%d %H:%M} UTC[/bold]\n")
+    if not report.lines:
+        out.print("nothing was sent that counts under a cap, and nothing was held back by one")
+    else:
+        out.print(_lines(report))
+    if report.at_caps:
+        out.print(_at_caps(report))
+    if report.paid:
+        out.print(_matrix(report))
+
+
+def _numbers(held: Held | None) -> dict[str, int]:
+    if held is None:
+        return dict.fromkeys(_NUMBERS, 0)
+    otherwise = held.held - held.waited - held.skipped - held.digested - held.waiting
+    return dict(
+        zip(
+            _NUMBERS,
+            (held.held, held.waited, held.skipped, held.digested, held.waiting, otherwise),
+            strict=True,
+        )
+    )
+
+
+def _lines(report: CapReport) -> Table:
+    """What each cap let through and held back, journey by journey."""
+    table = plain_table()
+    table.add_column("cap")
+    table.add_column("journey")
+    for heading in ("sent", "held back", "went out later", "after (p50)", "(p95)"):
+        table.add_column(heading, justify="right")
+    for heading in ("skipped", "digested", "waiting", "otherwise"):
+        table.add_column(heading, justify="right")
+    for cap, lines in groupby(report.lines, key=lambda line: line.cap):
+        table.add_section()
+        for place, line in enumerate(lines):
+            table.add_row(harmless(cap) if not place else "", harmless(line.journey), *_cells(line))
+    return table
+
+
+def _cells(line: Line) -> Iterator[str]:
+    numbers = _numbers(line.held)
+    shown = {name: f"{number:,}" if number else "" for name, number in numbers.items()}
+    yield "" if line.sent is None else f"{line.sent:,}"
+    yield shown["held"]
+    yield shown["waited"]
+    yield duration(line.held and line.held.p50)
+    yield duration(line.held and line.held.p95)
+    for name in _NUMBERS[2:]:
+        yield shown[name]
+
+
+def _at_caps(report: CapReport) -> Table:
+    """Who has no slot left now."""
+    table = plain_table()
+    table.add_column("at their cap now")
+    table.add_column("customers", justify="right")
+    table.add_column("the first with a slot again (UTC)", overflow="fold")
+    for cap, at in report.at_caps.items():
+        first = ", ".join(f"{harmless(customer)} {moment:%m-%d %H:%M}" for moment, customer in at.first)
+        table.add_row(harmless(cap), f"{at.customers:,}", first + (", …" if at.customers > len(at.first) else ""))
+    return table
+
+
+def _matrix(report: CapReport) -> Table:
+    """Of what caps held back of the row's journey, in how many cases one of the column's had a slot."""
+    lost: Counter[tuple[str, str]] = Counter()
+    for one in report.paid:
+        lost[one.journey, one.winner] += one.messages
+    winners = sorted({winner for _, winner in lost})
+    table = plain_table()
+    table.add_column("held back, while a slot was taken by")
+    for winner in winners:
+        table.add_column(harmless(winner), justify="right")
+    for journey in sorted({journey for journey, _ in lost}):
+        row = (lost[journey, winner] for winner in winners)
+        table.add_row(harmless(journey), *(f"{number:,}" if number else "" for number in row))
+    return table

@@ -1,0 +1,57 @@
+"""Which policy the schedulers follow, and what an earlier one held back."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from .sql import Statement
+from .types import Id
+
+_READ = Statement("SELECT name, value FROM fingerprint WHERE name IN ('policy', 'freed')")
+_WRITE = Statement(
+    """
+    INSERT INTO fingerprint (name, value) VALUES (:name, :value)
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value
+    """
+)
+_BY_POLICY = """
+    state = 'pending' AND (reason = 'quiet_hours' OR reason LIKE 'muted:%' OR reason LIKE 'capped:%'
+                           OR reason LIKE 'sent_again, capped:%')
+"""
+# What is planned has a moment to wake at, and that index holds little else.
+_HELD = Statement(
+    f"SELECT id FROM message WHERE wake_at > :now AND {_BY_POLICY} ORDER BY priority DESC, id", returns={"id": Id}
+)
+_FREE = Statement(
+    f"UPDATE message SET due_at = :now, wake_at = :now WHERE id IN {{ids}} AND wake_at > :now AND {_BY_POLICY}"
+)
+
+
+def followed(connection: Connection) -> tuple[str | None, str | None]:
+    """The fingerprint of the policy that schedulers follow, and of the one for which everything held was freed."""
+    values: dict[str, str] = {row.name: row.value for row in _READ.run(connection)}
+    return values.get("policy"), values.get("freed")
+
+
+def follow(connection: Connection, policy: str) -> None:
+    """Says which policy schedulers follow from now on; what others held back is not yet free."""
+    _WRITE.run(connection, name="policy", value=policy)
+    _WRITE.run(connection, name="freed", value="")
+
+
+def all_freed(connection: Connection, policy: str) -> None:
+    """Says that whatever is held back now is held by this policy."""
+    _WRITE.run(connection, name="freed", value=policy)
+
+
+def held(connection: Connection, now: datetime) -> list[int]:
+    """The ids of what caps, mutes and quiet hours hold back, the most valuable first."""
+    return list(_HELD.run(connection, now=now).scalars())
+
+
+def free(connection: Connection, ids: Sequence[int], now: datetime) -> None:
+    """Makes those due at once; their customers are locked."""
+    _FREE.run(connection, ids=ids, now=now)

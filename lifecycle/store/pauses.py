@@ -1,0 +1,242 @@
+"""Sending that operators have stopped: what is paused, and the messages that wait because of it.
+
+A claim reads the pauses while it holds them (`FOR SHARE`), so a resume waits for claims that saw its pause, and
+everything that they put off is there to be freed when it looks. Whoever sends asks again at most a quarter of a second
+later, for each letter, right before its content leaves.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from sqlalchemy import Connection, Text
+from sqlalchemy.exc import DBAPIError
+
+from .database import Database
+from .outage import cause
+from .sql import Statement
+from .types import Id, Instant
+
+log = logging.getLogger(__name__)
+
+Kind: TypeAlias = Literal["all", "marketing", "journey", "topic"]
+
+EVERY = 0.25
+"""Real seconds after which whoever sends asks again what is paused."""
+
+_COVERS: dict[Kind, str] = {
+    "all": "true",
+    "marketing": "kind = 'marketing'",
+    "journey": "journey = :name",
+    "topic": "topic = :name",
+}
+_HELD = "state = 'pending' AND reason IN ('paused', 'sent_again, paused')"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a pause covers; `name` is the journey or topic, and None for the other kinds."""
+
+    kind: Kind
+    name: str | None = None
+
+    def __str__(self) -> str:
+        match self.kind:
+            case "all":
+                return "everything"
+            case "marketing":
+                return "all marketing"
+            case _:
+                return f"{self.kind} {self.name}"
+
+    @property
+    def option(self) -> str:
+        """How the commands spell it."""
+        return f"--{self.kind}" + (f" {self.name}" if self.name else "")
+
+
+class Paused:
+    """The pauses that are in force at one moment, and the fingerprint of the policy that schedulers follow then."""
+
+    __slots__ = ("_all", "_journeys", "_marketing", "_topics", "policy")
+
+    def __init__(self, scopes: Collection[tuple[str, str | None]], policy: str | None = None) -> None:
+        self.policy = policy
+        kinds = {kind for kind, _ in scopes}
+        self._all = "all" in kinds
+        self._marketing = "marketing" in kinds
+        self._journeys = {name for kind, name in scopes if kind == "journey"}
+        self._topics = {name for kind, name in scopes if kind == "topic"}
+
+    def __bool__(self) -> bool:
+        return bool(self._all or self._marketing or self._journeys or self._topics)
+
+    def stops(self, journey: str, topic: str, marketing: bool) -> bool:
+        """Whether a message of that journey and topic must wait."""
+        return self._all or (marketing and self._marketing) or journey in self._journeys or topic in self._topics
+
+
+EVERYTHING = Paused([("all", None)])
+"""What holds while the database cannot say what is paused."""
+
+_READ = Statement("SELECT scope, name FROM pause WHERE resumed_at IS NULL")
+_HOLD = Statement(
+    """
+    WITH paused AS MATERIALIZED (SELECT scope, name FROM pause WHERE resumed_at IS NULL {share})
+    SELECT scope, name FROM paused UNION ALL SELECT 'policy', value FROM fingerprint WHERE name = 'policy'
+    """
+)
+_LIST = Statement(
+    "SELECT id, scope, name, reason, paused_at FROM pause WHERE resumed_at IS NULL ORDER BY paused_at, id",
+    returns={"id": Id, "scope": Text(), "name": Text(), "reason": Text(), "paused_at": Instant()},
+)
+_PAUSE = Statement(
+    "INSERT INTO pause (scope, name, reason, paused_at) VALUES (:scope, :name, :reason, :now) RETURNING id"
+)
+_RESUME = Statement(
+    """
+    UPDATE pause SET resumed_at = :now
+    WHERE resumed_at IS NULL AND scope = :scope AND COALESCE(name, '') = COALESCE(:name, '')
+    RETURNING id
+    """
+)
+
+
+def in_force(connection: Connection) -> Paused:
+    """What is paused, and which policy is followed; none of these pauses ends before the transaction does."""
+    rows = [(row.scope, row.name) for row in _HOLD.run(connection)]
+    return Paused(
+        [(scope, name) for scope, name in rows if scope != "policy"],
+        next((value for scope, value in rows if scope == "policy"), None),
+    )
+
+
+class Pauses:
+    """What is paused, for whoever sends: asked again when the answer is older than EVERY.
+
+    While the database cannot say, everything is paused.
+    """
+
+    def __init__(
+        self, db: Database, paused: Paused, asked: float, *, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._db = db
+        self.known = paused
+        self._asked = asked
+        self._monotonic = monotonic
+
+    def now(self) -> Paused:
+        """What is paused; the answer is no older than EVERY."""
+        moment = self._monotonic()
+        if moment - self._asked >= EVERY:
+            try:
+                with self._db.reading() as connection:
+                    self.known = Paused([(row.scope, row.name) for row in _READ.run(connection)])
+            except DBAPIError as error:
+                log.warning("cannot see what is paused (%s); nothing leaves", cause(error))
+                self.known = EVERYTHING
+            self._asked = moment
+        return self.known
+
+
+def listed(connection: Connection) -> list[dict[str, Any]]:
+    """The pauses in force, the oldest first: id, scope, name, reason, paused_at."""
+    return [dict(row) for row in _LIST.run(connection).mappings()]
+
+
+def begin(connection: Connection, scope: Scope, reason: str, now: datetime) -> None:
+    """Pauses from the end of the transaction on."""
+    _PAUSE.run(connection, scope=scope.kind, name=scope.name, reason=reason, now=now)
+
+
+def end(connection: Connection, scope: Scope, now: datetime) -> bool:
+    """Ends the pauses of exactly that scope; returns whether there was one."""
+    return bool(_RESUME.run(connection, scope=scope.kind, name=scope.name, now=now).all())
+
+
+@dataclass(frozen=True, slots=True)
+class Covered:
+    """How many messages a pause concerns: planned, and on their way when it was looked."""
+
+    planned: int
+    sending: int
+
+
+def planned_names(connection: Connection) -> dict[str, set[str]]:
+    """The journeys and topics of the messages that are planned or on their way."""
+    rows = _NAMES.run(connection).all()
+    return {"journey": {row.journey for row in rows}, "topic": {row.topic for row in rows}}
+
+
+def covered(connection: Connection, scope: Scope) -> Covered:
+    """How many messages fall under the scope."""
+    row = _COVERED[scope.kind].run(connection, **_named(scope)).one()
+    return Covered(row.planned, row.sending)
+
+
+def held(connection: Connection, scope: Scope) -> list[int]:
+    """The ids of the messages that a pause holds and that fall under the scope, the most valuable first."""
+    return list(_HELD_IDS[scope.kind].run(connection, **_named(scope)).scalars())
+
+
+def _named(scope: Scope) -> dict[str, str]:
+    return {"name": scope.name} if scope.name is not None else {}
+
+
+# What is planned or on its way has a moment to wake at, and that index holds little else.
+_COVERED = {
+    kind: Statement(
+        f"""
+        SELECT count(*) FILTER (WHERE state = 'pending') AS planned,
+               count(*) FILTER (WHERE state = 'sending') AS sending
+        FROM message
+        WHERE wake_at IS NOT NULL AND state IN ('pending', 'sending') AND {covers}
+        """
+    )
+    for kind, covers in _COVERS.items()
+}
+_NAMES = Statement(
+    """
+    SELECT DISTINCT journey, topic FROM message WHERE wake_at IS NOT NULL AND state IN ('pending', 'sending')
+    """
+)
+_HELD_IDS = {
+    kind: Statement(
+        f"SELECT id FROM message WHERE wake_at IS NOT NULL AND {_HELD} AND {covers} ORDER BY priority DESC, id",
+        returns={"id": Id},
+    )
+    for kind, covers in _COVERS.items()
+}
+
+_FREE = Statement(
+    f"""
+    UPDATE message
+    SET due_at = :now, wake_at = :now, reason = CASE WHEN reason = 'paused' THEN NULL ELSE 'sent_again' END
+    WHERE id IN {{ids}} AND {_HELD}
+    RETURNING id
+    """
+)
+_DROP = Statement(
+    f"""
+    UPDATE message
+    SET state = CASE WHEN reason = 'paused' THEN 'skipped' ELSE 'uncertain' END, wake_at = :now
+    WHERE id IN {{ids}} AND {_HELD} AND created_at < :planned_before
+    RETURNING id
+    """
+)
+"""One whose first try may have arrived is uncertain, not skipped. `wake_at` has the journey told."""
+
+
+def free(connection: Connection, ids: Sequence[int], now: datetime) -> int:
+    """Makes those that are held due at once; their customers are locked. Returns how many they were."""
+    return len(_FREE.run(connection, ids=ids, now=now).all())
+
+
+def drop(connection: Connection, ids: Sequence[int], planned_before: datetime, now: datetime) -> int:
+    """Skips those that are held and were planned before; their customers are locked. Returns how many they were."""
+    return len(_DROP.run(connection, ids=ids, planned_before=planned_before, now=now).all())
