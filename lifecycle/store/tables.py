@@ -62,7 +62,10 @@ class Activity(SQLModel, table=True):
     """All events of one name of one customer in brief; most conditions need nothing more."""
 
     __tablename__ = "activity"
-    __table_args__ = {"sqlite_with_rowid": False}  # each event changes a row: that is one page then, not two
+    __table_args__ = (
+        Index("activity_by_event", "event", "last_at"),
+        {"sqlite_with_rowid": False},  # each event changes a row: that is one page then, not two
+    )
 
     customer_id: str = Field(primary_key=True, sa_type=Text)
     event: str = Field(primary_key=True, sa_type=Text)

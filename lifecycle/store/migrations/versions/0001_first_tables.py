@@ -38,6 +38,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("customer_id", "event"),
         sqlite_with_rowid=False,
     )
+    op.create_index("activity_by_event", "activity", ["event", "last_at"])
     op.create_table(
         "consent",
         sa.Column("id", Id, nullable=False),
