@@ -43,11 +43,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A stream entry: where it came from, its bytes, and when it was put there (None: when it is taken)."""
+    """A stream entry: where it came from, its bytes, and when it was put there (None: when it is taken).
+
+    `fact`: what it says, where somebody has parsed it already.
+    """
 
     id: str
     raw: bytes
     received_at: datetime | None = None
+    fact: Fact | Refusal | None = None
 
 
 @dataclass(slots=True)
@@ -99,7 +103,7 @@ def take(
     Events older than `max_lateness` start no journey. Raises sqlalchemy's OperationalError, with nothing taken of
     the batch that failed, when the database is away; doing it again is safe.
     """
-    readings = [_Reading(entry, parse(entry.raw, entry.received_at or now)) for entry in entries]
+    readings = [_Reading(entry, entry.fact or parse(entry.raw, entry.received_at or now)) for entry in entries]
     return _divide(db, project, readings, now, lease, max_lateness)
 
 

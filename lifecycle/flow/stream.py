@@ -3,7 +3,7 @@
     while not told to stop:
         1. once at first, and after any trouble: what was read under this name and never acknowledged
         2. now and then: what a consumer that died has left lying for longer than `claim_idle`
-        3. what is new
+        3. what is new; while the database takes a batch, the next one is read and parsed beside it
 
 Entries are acknowledged *and deleted* together once their transaction has committed: SQL holds them for ever, and a
 stream that is never trimmed would fill the server's memory. So the stream belongs to this one group; whoever else
@@ -12,12 +12,16 @@ wants the events reads the table. Redis losing its data loses only what was not 
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import socket
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -31,6 +35,7 @@ from lifecycle import clock
 from lifecycle.client import FIELD, STREAM
 from lifecycle.journey.project import Project
 from lifecycle.store.database import Database
+from lifecycle.wire import parse
 
 from .consume import Entry, Taken, take
 
@@ -83,28 +88,40 @@ class Consumer:
         self._failures = 0
 
     def run(self, stop: threading.Event) -> None:
-        """Takes events until `stop` is set; the batch in hand is finished first.
+        """Takes events until `stop` is set; what was read is finished first, which is two batches at most.
 
         While the database or Redis is away it waits with growing pauses, one log line each, and goes on.
         """
         own_first = True
-        while not stop.is_set():
-            try:
-                if own_first:
-                    self._make_group()
-                    self._finish_own(stop)
-                    own_first = False
-                self._claim_abandoned(stop)
-                self._process(self._read(">", _BLOCK))
-                self._failures = 0
-            except RedisError as error:
-                own_first = True
-                if not _group_is_gone(error):
-                    self._pause("the queue is away", error, stop)
-            except SQLAlchemyError as error:
-                own_first = True
-                self._pause("the database is away", error, stop)
+        with _tuned(), ThreadPoolExecutor(1, "reader") as reader:
+            while not stop.is_set():
+                try:
+                    if own_first:
+                        self._make_group()
+                        self._finish_own(stop)
+                        own_first = False
+                    self._claim_abandoned(stop)
+                    self._take_new(stop, reader)
+                    self._failures = 0
+                except RedisError as error:
+                    own_first = True
+                    if not _group_is_gone(error):
+                        self._pause("the queue is away", error, stop)
+                except SQLAlchemyError as error:
+                    own_first = True
+                    self._pause("the database is away", error, stop)
         self._leave()
+
+    def _take_new(self, stop: threading.Event, reader: ThreadPoolExecutor) -> None:
+        """What is new, until there is nothing more for the moment or something else is to be done."""
+        entries = self._read(">", _BLOCK)
+        while entries:
+            others_first = stop.is_set() or self._claim_is_due()
+            ahead = None if others_first else reader.submit(self._read, ">")
+            try:
+                self._process(entries)
+            finally:  # if the database is away too: what was read ahead is this consumer's own, and comes first then
+                entries = ahead.result() if ahead else []
 
     def _read(self, after: str, block: int | None = None) -> list[Entry]:
         reply: Any = self._redis.xreadgroup(
@@ -117,8 +134,11 @@ class Consumer:
         while not stop.is_set() and (entries := self._read("0")):
             self._process(entries)
 
+    def _claim_is_due(self) -> bool:
+        return time.monotonic() >= self._next_claim
+
     def _claim_abandoned(self, stop: threading.Event) -> None:
-        if time.monotonic() < self._next_claim:
+        if not self._claim_is_due():
             return
         cursor, idle = "0-0", int(self._claim_idle.total_seconds() * 1000)
         while not stop.is_set():
@@ -166,9 +186,11 @@ class Consumer:
     def _entries(self, entries: Iterable[tuple[bytes, Mapping[bytes, bytes] | None]]) -> list[Entry]:
         """Entries as they are taken; of one that was deleted meanwhile only the id is left: it is acknowledged."""
         found, gone = [], []
+        now = clock.now()
         for id, fields in entries:
             if fields:
-                found.append(Entry(_text(id), _raw(fields), _put_at(_text(id))))
+                raw, put_at = _raw(fields), _put_at(_text(id))
+                found.append(Entry(_text(id), raw, put_at, parse(raw, put_at or now)))
             else:
                 gone.append(_text(id))
         if gone:
@@ -207,6 +229,19 @@ class Consumer:
         line = str(cause).strip().partition("\n")[0]
         log.warning("%s; trying again", what, extra={"seconds": pause, "error": f"{type(cause).__name__}: {line}"})
         stop.wait(pause)
+
+
+@contextmanager
+def _tuned() -> Iterator[None]:
+    """Two of Python's defaults fit no consumer; they are put back afterwards."""
+    interval, threshold = sys.getswitchinterval(), gc.get_threshold()
+    sys.setswitchinterval(0.0005)  # or a statement that is done waits up to 5 ms while the next batch is parsed
+    gc.set_threshold(50_000, *threshold[1:])  # a batch makes thousands of objects, and no cycles among them
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(interval)
+        gc.set_threshold(*threshold)
 
 
 def _group_is_gone(error: RedisError) -> bool:

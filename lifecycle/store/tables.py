@@ -65,7 +65,10 @@ class Activity(SQLModel, table=True):
     """All events of one name of one customer in brief; most conditions need nothing more."""
 
     __tablename__ = "activity"
-    __table_args__ = (Index("activity_by_event", "event", "last_at"),)
+    __table_args__ = (
+        Index("activity_by_event", "event", "last_at"),
+        {"sqlite_with_rowid": False},  # each event changes a row: that is one page then, not two
+    )
 
     customer_id: str = Field(primary_key=True, sa_type=Text)
     event: str = Field(primary_key=True, sa_type=Text)
@@ -106,8 +109,8 @@ class Enrollment(SQLModel, table=True):
 
     __tablename__ = "enrollment"
     __table_args__ = (
-        UniqueConstraint("journey", "customer_id", "key", "entry", name="enrollment_once"),
-        Index("enrollment_of_customer", "customer_id"),
+        # The customer first, so that it finds one customer's enrollments too.
+        UniqueConstraint("customer_id", "journey", "key", "entry", name="enrollment_once"),
         Index(
             "enrollment_held",
             "journey",

@@ -237,7 +237,7 @@ def test_a_hint_that_is_lost_does_not_stop_it(redis: Redis, sqlite_database: Dat
     assert until.total.accepted == 5
 
 
-def test_a_stop_finishes_the_batch_in_hand(
+def test_a_stop_finishes_what_was_read_and_reads_no_more(
     redis: Redis, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     emit(redis, *orders(0, 9))
@@ -250,5 +250,5 @@ def test_a_stop_finishes_the_batch_in_hand(
     monkeypatch.setattr(stream_module, "take", told_to_stop_meanwhile)
     with running(consumer(redis, sqlite_database, until, batch=4), until):
         pass
-    assert until.total.accepted == 4
-    assert redis.xlen(STREAM) == 5
+    assert until.total.accepted == 8, "the batch in hand, and the one that was read meanwhile"
+    assert redis.xlen(STREAM) == 1

@@ -127,9 +127,9 @@ def test_a_database_that_drifted_is_told_of(shop: Shop) -> None:
     from sqlalchemy import text
 
     with shop.database() as db, db.transaction() as connection:
-        connection.execute(text("DROP INDEX enrollment_of_customer"))
+        connection.execute(text("DROP INDEX event_of_customer"))
 
-    assert "enrollment_of_customer" in shop.run("db", "check", exit_code=1).stdout
+    assert "event_of_customer" in shop.run("db", "check", exit_code=1).stdout
 
 
 def test_a_database_goes_down_and_up_again_when_the_operator_means_it(shop: Shop) -> None:

@@ -36,6 +36,7 @@ def upgrade() -> None:
         sa.Column("first_at", Instant(), nullable=False),
         sa.Column("last_at", Instant(), nullable=False),
         sa.PrimaryKeyConstraint("customer_id", "event"),
+        sqlite_with_rowid=False,
     )
     op.create_index("activity_by_event", "activity", ["event", "last_at"])
     op.create_table(
@@ -101,7 +102,7 @@ def upgrade() -> None:
         sa.Column("ended_at", Instant(), nullable=True),
         sa.Column("reason", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id"),
-        sa.UniqueConstraint("journey", "customer_id", "key", "entry", name="enrollment_once"),
+        sa.UniqueConstraint("customer_id", "journey", "key", "entry", name="enrollment_once"),
     )
     op.create_index(
         "enrollment_held",
@@ -110,7 +111,6 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'held'"),
         sqlite_where=sa.text("state = 'held'"),
     )
-    op.create_index("enrollment_of_customer", "enrollment", ["customer_id"])
     op.create_index(
         "enrollment_wake",
         "enrollment",
