@@ -25,6 +25,7 @@ from lifecycle.core.needs import needs_of
 from lifecycle.core.pace import paused_until
 from lifecycle.journey.project import Project
 from lifecycle.journey.steps import Send, walk_steps
+from lifecycle.mail.sections import Section
 from lifecycle.store import enrollments, messages, suppressions
 from lifecycle.store.database import Database
 from lifecycle.store.facts import customer_traits, facts_of
@@ -36,7 +37,7 @@ from .advance import CLOCKS_DIFFER, with_trigger
 from .amendments import fingerprint
 from .digests import DIGESTED, Digests, is_gathered
 from .fatigue import watch
-from .mailer import Envelope, Mailer, Section, deliverable
+from .mailer import Envelope, Mailer, deliverable
 from .mutes import muted
 from .sends import Sends
 

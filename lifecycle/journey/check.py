@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lifecycle.mail.render import Renderer
 
-from .emails import check_emails
+from .emails import check_digest, check_emails
 from .project import Problem, Project, by_line
 from .vocabulary import nearest
 from .words import check_mute, check_words
@@ -25,6 +25,7 @@ def check(project: Project, templates: Path, cache: Path | None = None) -> list[
     for journey in project.journeys.values():
         problems += check_words(journey, project.vocabulary)
         problems += check_emails(journey, project.vocabulary, renderer)
+    problems += check_digest(project, renderer)
     return sorted(dict.fromkeys(problems), key=by_line)
 
 
