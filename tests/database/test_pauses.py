@@ -8,8 +8,10 @@ from datetime import timedelta
 import pytest
 
 from lifecycle import Cap, Journey, Send, days, on
+from lifecycle.errors import StoreError
 from lifecycle.flow.claim import claim
 from lifecycle.flow.pause import pause, resume
+from lifecycle.flow.replay import replay
 from lifecycle.mail.transport import Accepted, Letter, Outcome, Unknown
 from lifecycle.store.database import Database
 from lifecycle.store.pauses import EVERYTHING, Kind, Paused, Pauses, Scope
@@ -273,3 +275,11 @@ def test_the_database_is_asked_no_oftener_than_every_quarter_of_a_second(sqlite_
     assert not watcher.now()
     moment = 10.25
     assert watcher.now()
+
+
+def test_a_paused_database_is_not_replayed(sqlite_database: Database) -> None:
+    """Its clock would jump from hour to hour for ever."""
+    stage = stage_of(sqlite_database, OFFERS)
+    pause(sqlite_database, Scope("all"), "a crisis", stage.now)
+    with pytest.raises(StoreError, match="paused"):
+        replay(sqlite_database, stage.project, stage.mailer, [], lease=LEASE, max_lateness=3 * DAY)
