@@ -8,7 +8,7 @@ and not searched for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -160,7 +160,7 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return on_day(day, time(0), zone)
 
 
-def longest(caps: Sequence[Cap]) -> timedelta:
+def longest(caps: Iterable[Cap]) -> timedelta:
     """How far back anything can count at most; nothing without caps."""
     return max((reach(cap) for cap in caps), default=timedelta(0))
 

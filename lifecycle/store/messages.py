@@ -197,7 +197,7 @@ _BESIDE = Statement(
     WITH theirs AS MATERIALIZED (
         SELECT m.id, m.kind, m.state, m.due_at, e.awaiting
         FROM enrollment e JOIN message m ON m.enrollment_id = e.id AND m.step = e.step
-        WHERE e.customer_id IN {keys}
+        WHERE e.customer_id IN {keys} AND e.state = 'active'
     )
     SELECT id FROM theirs
     WHERE awaiting = 'message' AND state = 'pending' AND due_at <= :now AND id NOT IN {ids}
@@ -300,7 +300,7 @@ WAKE_HELD = Statement(
         WITH theirs AS MATERIALIZED (
             SELECT m.id, m.state, m.due_at, m.reason
             FROM enrollment e JOIN message m ON m.enrollment_id = e.id AND m.step = e.step
-            WHERE e.customer_id IN {keys} AND e.awaiting = 'message'
+            WHERE e.customer_id IN {keys} AND e.state = 'active' AND e.awaiting = 'message'
         )
         SELECT id FROM theirs
         WHERE state = 'pending' AND due_at > :now AND substr(reason, 1, length(CAST(:reason AS text))) = :reason

@@ -1,25 +1,37 @@
-"""The SQL of what caps count: how many sends, cheaply, and for the few who may be near a cap, which."""
+"""The SQL of what caps count: how many sends, cheaply, and for the few who may be near a cap, which.
+
+Marketing and transactional mail are looked for apart: the latter, of which there may be much, only as far back as it
+counts towards any cap.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
+from collections.abc import Collection, Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Text
 
-from lifecycle.core.caps import longest, reach
+from lifecycle.core.caps import Counted, counted, longest, reach
 from lifecycle.journey.caps import Cap
 
 from .sql import Statement
 from .types import Id, Instant, Json
 
-HISTORY = Statement(
-    """
-    SELECT id, customer_id, journey, kind, topic, priority, sections, counted_at, sent_at, state FROM message
-    WHERE customer_id IN {keys} AND counted_at IS NOT NULL AND counted_at > :since
-    """,
+_COLUMNS = "id, customer_id, journey, kind, topic, priority, sections, counted_at, sent_at"
+_RECENT = f"""
+    SELECT {_COLUMNS} FROM message
+    WHERE customer_id IN {{keys}} AND counted_at IS NOT NULL AND kind = 'marketing' AND counted_at > :since
+"""
+_RECENT_OF_ALL = f"""
+    {_RECENT}
+    UNION ALL
+    SELECT {_COLUMNS} FROM message
+    WHERE customer_id IN {{keys}} AND counted_at IS NOT NULL AND kind = 'transactional' AND counted_at > :since_all
+"""
+_HISTORY = Statement(
+    _RECENT_OF_ALL,
     returns={
         "id": Id,
         "customer_id": Text(),
@@ -30,10 +42,9 @@ HISTORY = Statement(
         "sections": Json,
         "counted_at": Instant(),
         "sent_at": Instant(),
-        "state": Text(),
     },
 )
-"""What was claimed since."""
+_NEVER = datetime(9999, 1, 1, tzinfo=UTC)
 
 AHEAD = Statement(
     """
@@ -67,13 +78,8 @@ AHEAD = Statement(
 def _counting(caps: tuple[Cap, ...]) -> Statement:
     """One scan of a customer's recent sends for all windows; what a digest is of is left to whoever looks closely."""
     columns = ", ".join(f"count(*) FILTER (WHERE {_condition(n, cap)})" for n, cap in enumerate(caps))
-    return Statement(
-        f"""
-        SELECT customer_id, {columns} FROM message
-        WHERE customer_id IN {{keys}} AND counted_at IS NOT NULL AND counted_at > :since
-        GROUP BY customer_id
-        """
-    )
+    recent = _RECENT_OF_ALL if any(cap.counts == "all" for cap in caps) else _RECENT
+    return Statement(f"SELECT customer_id, {columns} FROM ({recent}) AS recent GROUP BY customer_id")
 
 
 def _condition(n: int, cap: Cap) -> str:
@@ -88,16 +94,32 @@ def _condition(n: int, cap: Cap) -> str:
 
 
 def count(
-    connection: Connection, caps: tuple[Cap, ...], customers: Sequence[str], now: datetime
+    connection: Connection, caps: tuple[Cap, ...], customers: Sequence[str], now: datetime, lease: timedelta
 ) -> dict[str, tuple[int, ...]]:
     """How many messages may count under each cap at `now`, at most, by customer; customers without any are absent."""
     if not caps or not customers:
         return {}
-    parameters: dict[str, Any] = {"keys": list(customers), "since": now - longest(caps)}
+    parameters: dict[str, Any] = {"keys": list(customers), "since": now - lease - longest(caps)}
+    of_all = [cap for cap in caps if cap.counts == "all"]
+    if of_all:
+        parameters["since_all"] = now - lease - longest(of_all)
     for n, cap in enumerate(caps):
-        parameters[f"since_{n}"] = now - reach(cap)
+        parameters[f"since_{n}"] = now - lease - reach(cap)
         if cap.topic is not None:
             parameters[f"topic_{n}"] = cap.topic
         if cap.journey is not None:
             parameters[f"journey_{n}"] = cap.journey
     return {row[0]: tuple(row[1:]) for row in _counting(caps).run(connection, **parameters).all()}
+
+
+def history(
+    connection: Connection, caps: Collection[Cap], customers: Sequence[str], now: datetime, lease: timedelta
+) -> Iterator[tuple[str, Counted]]:
+    """What may count under any of `caps`, with whose it is.
+
+    What is in flight, or may have gone out, left at the end of its lease at the latest, and not after `now`.
+    """
+    of_all = [cap for cap in caps if cap.counts == "all"]
+    since, since_all = now - lease - longest(caps), now - lease - longest(of_all) if of_all else _NEVER
+    for row in _HISTORY.run(connection, keys=customers, since=since, since_all=since_all).all():
+        yield row.customer_id, counted(row, row.sent_at or min(row.counted_at + lease, now))

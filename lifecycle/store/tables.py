@@ -107,7 +107,7 @@ class Enrollment(SQLModel, table=True):
     __tablename__ = "enrollment"
     __table_args__ = (
         UniqueConstraint("journey", "customer_id", "key", "entry", name="enrollment_once"),
-        Index("enrollment_of_customer", "customer_id"),
+        Index("enrollment_of_customer", "customer_id", "state"),
         Index(
             "enrollment_held",
             "journey",
@@ -157,6 +157,7 @@ class Message(SQLModel, table=True):
         Index(
             "message_counted",
             "customer_id",
+            "kind",
             "counted_at",
             postgresql_where=text("counted_at IS NOT NULL"),
             sqlite_where=text("counted_at IS NOT NULL"),

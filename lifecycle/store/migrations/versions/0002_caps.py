@@ -27,6 +27,18 @@ def upgrade() -> None:
         postgresql_where=sa.text("capped_at IS NOT NULL"),
         sqlite_where=sa.text("capped_at IS NOT NULL"),
     )
+    counted = sa.text("counted_at IS NOT NULL")
+    op.drop_index("message_counted", table_name="message")
+    op.create_index(
+        "message_counted",
+        "message",
+        ["customer_id", "kind", "counted_at"],
+        postgresql_where=counted,
+        sqlite_where=counted,
+    )
+    # Whoever has gone through hundreds of journeys is in a few: those are found without looking at the others.
+    op.drop_index("enrollment_of_customer", table_name="enrollment")
+    op.create_index("enrollment_of_customer", "enrollment", ["customer_id", "state"])
     op.create_table(
         "fatigue",
         sa.Column("customer_id", sa.Text(), nullable=False),
@@ -71,6 +83,13 @@ def downgrade() -> None:
     op.drop_table("fingerprint")
     op.drop_table("pause")
     op.drop_table("fatigue")
+    op.drop_index("enrollment_of_customer", table_name="enrollment")
+    op.create_index("enrollment_of_customer", "enrollment", ["customer_id"])
+    counted = sa.text("counted_at IS NOT NULL")
+    op.drop_index("message_counted", table_name="message")
+    op.create_index(
+        "message_counted", "message", ["customer_id", "counted_at"], postgresql_where=counted, sqlite_where=counted
+    )
     op.drop_index("message_capped", table_name="message")
     for column in reversed(_OF_MESSAGES):
         op.drop_column("message", column)
