@@ -78,6 +78,18 @@ def test_a_story_can_be_told_in_utc(siti: Shop) -> None:
     assert "  20:00  ● order.completed" in out
 
 
+def test_a_story_says_what_a_mute_holds_back_and_when_that_is_looked_at_again(siti: Shop) -> None:
+    message = {"customer_id": "42", "journey": "thanks", "template": "thanks", "kind": "marketing", "topic": "orders"}
+    moments = {"created_at": NOW, "expires_at": NOW, "capped_until": NOW, "due_at": NOW + timedelta(hours=1)}
+    held = {"state": "pending", "reason": "muted:open complaint"}
+    siti.add("message", enrollment_id=1, step="later", message_id="m3", **message, **moments, **held)
+
+    lines = siti.run("customers", "show", "42").stdout.splitlines()
+
+    said = "thanks waits: muted:open complaint, looked at again at 2026-11-23 04:00 or as soon as that is over"
+    assert f"  ○ {said}" in lines
+
+
 def test_a_story_as_json_names_each_record(siti: Shop) -> None:
     records = siti.json("customers", "show", "42")
 
