@@ -48,11 +48,15 @@ def write_story(
     story: Mapping[str, list[dict[str, Any]]],
     zone: ZoneInfo,
     notes: Mapping[int, Sequence[str]] = MappingProxyType({}),
+    standing: Iterable[tuple[str, str]] = (),
 ) -> None:
-    """Writes the story, with all times in `zone`; `notes` by the id of the message that they are about."""
+    """Writes the story, with all times in `zone`; `notes` by the id of the message that they are about; `standing`:
+    more of who they are, each with its label."""
     out = console()
     for line in _portrait(known, story, zone):
         out.print(line)
+    for label, said in standing:
+        out.print(Text.assemble((f"  {label:<16} ", "dim"), harmless(said)))
     moments = sorted(_moments(known, story, notes), key=lambda moment: (moment.at, moment.order, moment.what))
     for day, of_day in groupby(moments, key=lambda moment: moment.at.astimezone(zone).date()):
         out.print(Text(f"\n{day:%a %-d %B %Y}", style="bold"))

@@ -59,6 +59,7 @@ _CUSTOMER: Mapping[str, TypeEngine[Any]] = {
     "created_at": Instant(),
     "erased_at": Instant(),
     "traits": Json,
+    "pace": Json,
 }
 _CUSTOMERS = Statement(
     f"""
