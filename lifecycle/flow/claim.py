@@ -106,7 +106,8 @@ def claim(
         )
         writes = [judging.write(row) for row in rows]
         judging.write_digests(connection, writes)
-        watch(connection, project.policy, rows, writes, now)
+        written_to = {item.envelope.customer_id for item in claimed.letters if item.envelope.marketing}
+        watch(connection, project.policy, written_to, rows, now)
         messages.CLAIM.run(connection, rows=writes, claim=claimed.name, lanes=mailer.transport.lanes)
     return claimed
 

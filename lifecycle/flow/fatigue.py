@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -43,15 +43,11 @@ def hear(connection: Connection, policy: Policy, new: Iterable[Fact], now: datet
 
 
 def watch(
-    connection: Connection, policy: Policy, rows: Sequence[Due], writes: Sequence[Mapping[str, Any]], now: datetime
+    connection: Connection, policy: Policy, customers: Collection[str], rows: Sequence[Due], now: datetime
 ) -> None:
-    """Begins to count for those who get marketing by these `writes` of `rows`, and for whom nobody counts yet."""
+    """Begins to count for those among `customers` for whom nobody does; they get one of `rows`, which is marketing."""
     if watches(policy):
-        new = {
-            row.customer_id
-            for row, write in zip(rows, writes, strict=True)
-            if write["state"] == "sending" and row.kind == "marketing" and row.fatigue is None
-        }
+        new = {row.customer_id for row in rows if row.fatigue is None}.intersection(customers)
         if new:
             fatigue.watch(connection, new, now)
 
