@@ -17,6 +17,21 @@ if TYPE_CHECKING:
     from lifecycle.store.capped import Held
 
 _NUMBERS = ("held", "waited", "skipped", "digested", "waiting", "otherwise")
+_HEADINGS = (
+    "cap",
+    "journey",
+    "sent",
+    "held back",
+    "waited",
+    "p50",
+    "p95",
+    "skipped",
+    "digested",
+    "waiting",
+    "otherwise",
+)
+_NAMES = 2
+_ALWAYS = 4
 
 
 def records(report: CapReport) -> Iterator[dict[str, Any]]:
@@ -68,31 +83,28 @@ def _numbers(held: Held | None) -> dict[str, int]:
 
 
 def _lines(report: CapReport) -> Table:
-    """What each cap let through and held back, journey by journey."""
+    """What each cap let through and held back, journey by journey; columns in which nothing stands are left out."""
+    cells = [[harmless(line.cap), harmless(line.journey), *_cells(line)] for line in report.lines]
+    shown = [place for place in range(len(_HEADINGS)) if place < _ALWAYS or any(row[place] for row in cells)]
     table = plain_table()
-    table.add_column("cap")
-    table.add_column("journey")
-    for heading in ("sent", "held back", "went out later", "after (p50)", "(p95)"):
-        table.add_column(heading, justify="right")
-    for heading in ("skipped", "digested", "waiting", "otherwise"):
-        table.add_column(heading, justify="right")
-    for cap, lines in groupby(report.lines, key=lambda line: line.cap):
+    for place in shown:
+        table.add_column(_HEADINGS[place], justify="left" if place < _NAMES else "right", no_wrap=place >= _NAMES)
+    for cap, rows in groupby(cells, key=lambda row: row[0]):
         table.add_section()
-        for place, line in enumerate(lines):
-            table.add_row(harmless(cap) if not place else "", harmless(line.journey), *_cells(line))
+        for number, row in enumerate(rows):
+            table.add_row(cap if not number else "", *(row[place] for place in shown[1:]))
     return table
 
 
 def _cells(line: Line) -> Iterator[str]:
-    numbers = _numbers(line.held)
-    shown = {name: f"{number:,}" if number else "" for name, number in numbers.items()}
+    numbers = {name: f"{number:,}" if number else "" for name, number in _numbers(line.held).items()}
     yield "" if line.sent is None else f"{line.sent:,}"
-    yield shown["held"]
-    yield shown["waited"]
+    yield numbers["held"]
+    yield numbers["waited"]
     yield duration(line.held and line.held.p50)
     yield duration(line.held and line.held.p95)
     for name in _NUMBERS[2:]:
-        yield shown[name]
+        yield numbers[name]
 
 
 def _at_caps(report: CapReport) -> Table:

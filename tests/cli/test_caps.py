@@ -220,6 +220,8 @@ def test_the_databases_own_history_is_tried_from_a_day_on(bare_shop: Shop, file:
         ("from .words import Order\n", "gentler.py:1"),
         ("nothing = 1\n", "there is no `policy` in it"),
         (POLICY.format(caps="Cap(-1, per=days(1))"), "gentler.py:5: Cap(-1) is no number of messages"),
+        (POLICY.format(caps="Cap(1, per=days(1), topic='order')"), "never counts: no journey has the topic 'order'"),
+        (POLICY.format(caps="Cap(1, per=days(1), journey='thank')"), "never counts: there is no journey 'thank'"),
     ],
 )
 def test_a_broken_policy_is_one_clear_line(bare_shop: Shop, file: Path, source: str, told: str) -> None:
