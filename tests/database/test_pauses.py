@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -14,7 +16,8 @@ from lifecycle.flow.pause import pause, resume
 from lifecycle.flow.replay import replay
 from lifecycle.mail.transport import Accepted, Letter, Outcome, Unknown
 from lifecycle.store.database import Database
-from lifecycle.store.pauses import EVERYTHING, Kind, Paused, Pauses, Scope
+from lifecycle.store.pauses import EVERYTHING, Kind, Paused, Pauses, Scope, in_force
+from lifecycle.store.recorder import Recorder
 from tests.stage import LEASE, Ordered, Stage, project_of
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -122,42 +125,37 @@ def test_after_a_crash_behind_a_pause_only_what_was_in_flight_is_uncertain(
     for n in range(3):
         stage.order(f"c{n}", f"o{n}")
     messages = due(stage)
-    pause_at = iter([True])
+    hand_back, dead = Recorder.hand_back, False
 
     class Crash(BaseException):
         pass
 
     def answer(letter: Letter) -> Outcome:
-        if next(pause_at, False):
+        nonlocal dead
+        if len(stage.outbox.letters) == 1:
             pause(database, Scope("topic", "offers"), "a crisis", stage.now)
             return Accepted("ok")
+        dead = True
         raise Crash
+
+    def hand_back_alive(self: Recorder, ids: Sequence[int], claim: str, now: datetime) -> None:
+        if not dead:
+            hand_back(self, ids, claim, now)
 
     stage.outbox.answer = answer
     with monkeypatch.context() as dying:
-        dying.setattr("lifecycle.store.recorder.Recorder.hand_back", _only_first(stage))
+        dying.setattr(Recorder, "hand_back", hand_back_alive)
         with pytest.raises(Crash):
             stage.deliver(messages)
     stage.outbox.answer = lambda letter: Accepted("ok")
     stage.run(LEASE + HOUR)
-    states = [(row["step"], row["state"]) for row in stage.messages()]
-    assert states.count(("thanks", "uncertain")) == 1
-    assert states.count(("thanks", "sent")) == 2
-    assert states.count(("offer", "sent")) == 1
-    assert states.count(("offer", "pending")) == 2
-
-
-def _only_first(stage: Stage) -> Callable[..., None]:
-    """A worker that dies hands nothing back at its end."""
-    from lifecycle.store.recorder import Recorder
-
-    hand_back, calls = Recorder.hand_back, iter([True])
-
-    def once(self: Recorder, *arguments: object) -> None:
-        if next(calls, False):
-            hand_back(self, *arguments)  # type: ignore[arg-type]
-
-    return once
+    states = Counter((row["step"], row["state"]) for row in stage.messages())
+    assert states == {
+        ("offer", "sent"): 1,
+        ("offer", "pending"): 2,
+        ("thanks", "uncertain"): 1,
+        ("thanks", "sent"): 2,
+    }
 
 
 def test_what_may_have_gone_out_before_the_pause_is_sent_once_more_and_no_oftener(database: Database) -> None:
@@ -240,16 +238,12 @@ def test_a_message_that_expires_while_it_is_paused_is_not_sent_late(database: Da
 
 def test_a_resume_waits_for_claims_that_saw_its_pause(postgres_database: Database) -> None:
     """Else what they put off would stay behind, for an hour."""
-    import threading
-
     stage = stage_of(postgres_database, OFFERS)
     pause(postgres_database, Scope("all"), "a crisis", stage.now)
     stage.order("c0")
     messages = due(stage)
-    from lifecycle.store import pauses
-
     with postgres_database.transaction() as claiming:
-        assert pauses.in_force(claiming)
+        assert in_force(claiming)
         done: list[object] = []
         other = threading.Thread(target=lambda: done.append(resume(postgres_database, Scope("all"), stage.now)))
         other.start()
