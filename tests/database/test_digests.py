@@ -24,7 +24,7 @@ DAILY = [Cap(1, per=days(1))]
 def journey(name: str, topic: str = "offers", priority: int = 50, **more: Any) -> Journey:
     """One that sends one email of its own name to whoever orders, which waits for a digest if it must."""
     steps = [Send(name, on_capped="digest", **more.pop("send", {}))]
-    given = {"enter": on(Ordered), "key": Ordered.order_id, "steps": steps} | more
+    given: dict[str, Any] = {"enter": on(Ordered), "key": Ordered.order_id, "steps": steps} | more
     return Journey(name=name.replace(" ", "_"), topic=topic, priority=priority, **given)
 
 
@@ -55,7 +55,7 @@ def only_digest(stage: Stage) -> dict[str, Any]:
 
 
 def state(row: dict[str, Any]) -> str:
-    return row["state"] + (f": {row['reason']}" if row["reason"] else "")
+    return f"{row['state']}: {row['reason']}" if row["reason"] else str(row["state"])
 
 
 def fates(stage: Stage) -> dict[str, str]:
