@@ -15,23 +15,21 @@ from sqlalchemy import Connection, Text
 
 from lifecycle.core.caps import Counted, counted, longest, reach
 from lifecycle.journey.caps import Cap
+from lifecycle.journey.digest import JOURNEY
 
 from .sql import Statement
 from .types import Id, Instant, Json
 
-_COLUMNS = "id, customer_id, journey, kind, topic, priority, sections, counted_at, sent_at"
-_RECENT = f"""
-    SELECT {_COLUMNS} FROM message
-    WHERE customer_id IN {{keys}} AND counted_at IS NOT NULL AND kind = 'marketing' AND counted_at > :since
-"""
-_RECENT_OF_ALL = f"""
-    {_RECENT}
-    UNION ALL
-    SELECT {_COLUMNS} FROM message
-    WHERE customer_id IN {{keys}} AND counted_at IS NOT NULL AND kind = 'transactional' AND counted_at > :since_all
-"""
+
+def _recent(columns: str, *, all_mail: bool) -> str:
+    """What was claimed since, marketing and, where it counts, transactional mail."""
+    found = f"SELECT {columns} FROM message WHERE customer_id IN {{keys}} AND counted_at IS NOT NULL AND kind = "
+    marketing = f"{found}'marketing' AND counted_at > :since"
+    return f"{marketing} UNION ALL {found}'transactional' AND counted_at > :since_all" if all_mail else marketing
+
+
 _HISTORY = Statement(
-    _RECENT_OF_ALL,
+    _recent("id, customer_id, journey, kind, topic, priority, sections, counted_at, sent_at", all_mail=True),
     returns={
         "id": Id,
         "customer_id": Text(),
@@ -76,9 +74,10 @@ AHEAD = Statement(
 
 @lru_cache(maxsize=64)
 def _counting(caps: tuple[Cap, ...]) -> Statement:
-    """One scan of a customer's recent sends for all windows; what a digest is of is left to whoever looks closely."""
+    """One scan of a customer's recent sends for all windows, which reads nothing but the index; what a digest is of is
+    left to whoever looks closely."""
     columns = ", ".join(f"count(*) FILTER (WHERE {_condition(n, cap)})" for n, cap in enumerate(caps))
-    recent = _RECENT_OF_ALL if any(cap.counts == "all" for cap in caps) else _RECENT
+    recent = _recent("customer_id, kind, counted_at, topic, journey", all_mail=any(cap.counts == "all" for cap in caps))
     return Statement(f"SELECT customer_id, {columns} FROM ({recent}) AS recent GROUP BY customer_id")
 
 
@@ -87,9 +86,9 @@ def _condition(n: int, cap: Cap) -> str:
     if cap.counts == "marketing":
         parts.append("kind = 'marketing'")
     if cap.topic is not None:
-        parts.append(f"(topic = :topic_{n} OR sections IS NOT NULL)")
+        parts.append(f"(topic = :topic_{n} OR journey = '{JOURNEY}')")
     if cap.journey is not None:
-        parts.append(f"(journey = :journey_{n} OR sections IS NOT NULL)")
+        parts.append(f"journey IN (:journey_{n}, '{JOURNEY}')")
     return " AND ".join(parts)
 
 

@@ -159,6 +159,8 @@ class Message(SQLModel, table=True):
             "customer_id",
             "kind",
             "counted_at",
+            "topic",
+            "journey",
             postgresql_where=text("counted_at IS NOT NULL"),
             sqlite_where=text("counted_at IS NOT NULL"),
         ),
