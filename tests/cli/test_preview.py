@@ -120,6 +120,6 @@ def test_a_digest_is_shown_with_the_emails_that_may_go_into_one(any_shop: Shop) 
     out = any_shop.run("preview", "digest/gathered", "--text").stdout
     hers = any_shop.run("preview", "digest/gathered", "--text", "--customer", "42").stdout
 
-    assert out.startswith("Subject: 1 for you\nPreheader: In one\n")
+    assert out.startswith("Subject: 2 for you\nPreheader: In one\n")
     assert "Thanks for A1001, orders" in out
     assert "Thanks for B7, orders" in hers
