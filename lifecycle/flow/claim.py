@@ -107,7 +107,7 @@ def claim(
         writes = [judging.write(row) for row in rows]
         judging.write_digests(connection, writes)
         written_to = {item.envelope.customer_id for item in claimed.letters if item.envelope.marketing}
-        watch(connection, project.policy, written_to, rows, now)
+        watch(connection, project.policy, written_to, now)
         messages.CLAIM.run(connection, rows=writes, claim=claimed.name, lanes=mailer.transport.lanes)
     return claimed
 

@@ -139,7 +139,7 @@ _DUE = Statement(
            e.state, e.trigger,
            c.email, c.first_name, c.last_name, c.birthday, c.timezone, c.locale, c.created_at, c.traits, c.consents,
            c.erased_at, c.pace, s.reason,
-           CASE WHEN f.wake_at IS NOT NULL THEN f.state END, f.sunset_at
+           f.state, f.sunset_at
     FROM message m
     JOIN enrollment e ON e.id = m.enrollment_id
     JOIN customer c ON c.id = m.customer_id

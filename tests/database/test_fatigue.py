@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -122,11 +122,11 @@ def histories(draw: st.DrawFn) -> tuple[list[Mailed], list[Did]]:
     return mailed, did
 
 
-def by_hand(mailed: Sequence[Mailed], did: Sequence[Did], customer: str) -> Counts:
+def by_hand(mailed: Sequence[Mailed], did: Sequence[Did], customer: str, now: datetime = NOON) -> Counts:
     """The words of docs/caps.md, one after the other."""
-    since = NOON - 90 * DAY
-    mine = [m for m in mailed if m.customer == customer and m.kind == "marketing" and since < m.at <= NOON]
-    lately = [d for d in did if d.customer == customer and since < d.at <= NOON]
+    since = now - 90 * DAY
+    mine = [m for m in mailed if m.customer == customer and m.kind == "marketing" and since < m.at <= now]
+    lately = [d for d in did if d.customer == customer and since < d.at <= now]
 
     def reacted(event: str) -> int:
         return sum(any(d.event == event and d.number == m.number and not d.by_machine for d in lately) for m in mine)
@@ -141,9 +141,9 @@ def by_hand(mailed: Sequence[Mailed], did: Sequence[Did], customer: str) -> Coun
     )
 
 
-def sun_set_by_hand(mailed: Sequence[Mailed], did: Sequence[Did], customer: str) -> bool:
+def sun_set_by_hand(mailed: Sequence[Mailed], did: Sequence[Did], customer: str, now: datetime = NOON) -> bool:
     """Three marketing emails since the last sign of life, and that thirty days ago."""
-    mine = sorted(m.at for m in mailed if m.customer == customer and m.kind == "marketing" and m.at <= NOON)
+    mine = sorted(m.at for m in mailed if m.customer == customer and m.kind == "marketing" and m.at <= now)
     signs = [
         d.at
         for d in did
@@ -151,7 +151,7 @@ def sun_set_by_hand(mailed: Sequence[Mailed], did: Sequence[Did], customer: str)
         and (not d.event.startswith("email.") or (d.event in ("email.opened", "email.clicked") and not d.by_machine))
     ]
     silent = [at for at in mine if not signs or at > max(signs)]
-    return len(silent) >= 3 and (max(signs) if signs else mine[0]) <= NOON - 30 * DAY
+    return len(silent) >= 3 and (max(signs) if signs else mine[0]) <= now - 30 * DAY
 
 
 def put(db: Database, project: Project, mailed: Sequence[Mailed], did: Sequence[Did]) -> None:
@@ -242,7 +242,12 @@ def test_what_is_computed_in_sql_is_what_a_person_would_count(
         assert Counts(*(row[name] for name in ("sent", "opened", "clicked", "bought", "complained"))) == counts
         assert (row["score"], row["state"]) == (score(counts), state(counts, heard=heard))
         assert (row["sunset_at"] == NOON) == sun_set_by_hand(mailed, did, person), person
-        assert counts.sent == 0 or row["wake_at"] == datetime(2026, 3, 5, tzinfo=UTC)
+        if not any(d.at > NOON or (d.number == m.number and d.at < m.at) for d in did for m in mailed):
+            # Nothing more of it changes before the moment at which it is computed again, which is the next morning.
+            morning = NOON.replace(hour=0)
+            while (morning := morning + DAY) < (row["wake_at"] or NOON + 130 * DAY):
+                assert by_hand(mailed, did, person, morning) == counts
+                assert sun_set_by_hand(mailed, did, person, morning) == (row["sunset_at"] is not None)
 
 
 # What becomes of the mail
