@@ -184,6 +184,11 @@ def held(connection: Connection, scope: Scope) -> list[int]:
     return list(_HELD_IDS[scope.kind].run(connection, **_named(scope)).scalars())
 
 
+def held_digests(connection: Connection) -> list[int]:
+    """The ids of the digests that a pause holds; it may cover a section and not the digest's own journey or topic."""
+    return list(_HELD_DIGESTS.run(connection).scalars())
+
+
 def _named(scope: Scope) -> dict[str, str]:
     return {"name": scope.name} if scope.name is not None else {}
 
@@ -212,6 +217,11 @@ _HELD_IDS = {
     )
     for kind, covers in _COVERS.items()
 }
+
+_HELD_DIGESTS = Statement(
+    f"SELECT id FROM message WHERE wake_at IS NOT NULL AND {_HELD} AND sections IS NOT NULL ORDER BY id",
+    returns={"id": Id},
+)
 
 _FREE = Statement(
     f"""

@@ -12,13 +12,14 @@ import pytest
 from lifecycle import Cap, Journey, Send, days, on
 from lifecycle.errors import StoreError
 from lifecycle.flow.claim import claim
+from lifecycle.flow.deliver import _send
 from lifecycle.flow.pause import pause, resume
 from lifecycle.flow.replay import replay
 from lifecycle.mail.transport import Accepted, Letter, Outcome, Unknown
 from lifecycle.store.database import Database
 from lifecycle.store.pauses import EVERYTHING, Kind, Paused, Pauses, Scope, in_force
 from lifecycle.store.recorder import Recorder
-from tests.stage import LEASE, Ordered, Stage, project_of
+from tests.stage import LEASE, Ordered, Reviewed, Stage, project_of
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 OFFERS = Journey(name="offers", topic="offers", enter=on(Ordered), key=Ordered.order_id, steps=[Send("offer")])
@@ -277,3 +278,52 @@ def test_a_paused_database_is_not_replayed(sqlite_database: Database) -> None:
     pause(sqlite_database, Scope("all"), "a crisis", stage.now)
     with pytest.raises(StoreError, match="paused"):
         replay(sqlite_database, stage.project, stage.mailer, [], lease=LEASE, max_lateness=3 * DAY)
+
+
+def digesting(database: Database) -> tuple[Stage, list[int]]:
+    """Somebody whose news and sale wait for a digest, and the messages that make it once the day is over."""
+    steps = {name: [Send(name, on_capped="digest")] for name in ("news", "sale")}
+    first = Journey(name="first", topic="orders", enter=on(Reviewed), steps=[Send("first")])
+    news = Journey(name="news", topic="news", enter=on(Ordered), steps=steps["news"])
+    sale = Journey(name="sale", topic="offers", priority=60, enter=on(Ordered), steps=steps["sale"])
+    stage = stage_of(database, first, news, sale, caps=(Cap(1, per=days(1)),))
+    stage.track("c0", Reviewed, order_id="R1")
+    stage.run()
+    stage.order("c0")
+    stage.run(HOUR)
+    stage.outbox.letters.clear()
+    stage.now += DAY
+    return stage, [row["id"] for row in stage.messages() if row["state"] == "pending"]
+
+
+def by_journey(stage: Stage) -> dict[str, str]:
+    return {row["journey"]: row["state"] for row in stage.messages() if row["journey"] != "first"}
+
+
+def test_what_is_paused_goes_into_no_digest(database: Database) -> None:
+    stage, messages = digesting(database)
+    pause(database, Scope("topic", "news"), "a crisis", stage.now)
+    stage.deliver(messages)
+    assert by_journey(stage) == {"sale": "sent", "news": "pending"}
+    resume(database, Scope("topic", "news"), stage.now)
+    stage.run(2 * DAY)
+    assert by_journey(stage) == {"sale": "sent", "news": "sent"}
+
+
+def test_a_digest_that_shows_what_is_paused_meanwhile_waits_as_a_whole(database: Database) -> None:
+    stage, messages = digesting(database)
+    claimed = claim(stage.db, stage.project, stage.mailer, messages, stage.now, LEASE)
+    (item,) = claimed.letters
+    assert {part.journey for part in item.sections} == {"news", "sale"}
+    pause(database, Scope("journey", "news"), "a crisis", stage.now)
+    claimed.pauses.known = Paused([("journey", "news")])
+    recorder = Recorder(stage.db, stage.pause)
+    _send(stage.mailer, recorder, claimed, lambda: stage.now, lambda: False)
+    recorder.close()
+    stage.run(HOUR)
+    assert stage.sent() == []
+    assert by_journey(stage) == {"sale": "skipped", "news": "skipped", "digest": "pending"}
+    resume(database, Scope("journey", "news"), stage.now)
+    stage.run()
+    assert len(stage.sent()) == 1
+    assert by_journey(stage)["digest"] == "sent"
