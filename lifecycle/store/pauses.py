@@ -193,14 +193,15 @@ def _named(scope: Scope) -> dict[str, str]:
     return {"name": scope.name} if scope.name is not None else {}
 
 
-# What is planned or on its way has a moment to wake at, and that index holds little else.
+# What is planned or on its way has a moment to wake at, and that index holds little else. Of digests on their way each
+# may show what is covered: the operator hears of one too many rather than of one too few.
 _COVERED = {
     kind: Statement(
         f"""
-        SELECT count(*) FILTER (WHERE state = 'pending') AS planned,
-               count(*) FILTER (WHERE state = 'sending') AS sending
+        SELECT count(*) FILTER (WHERE state = 'pending' AND {covers}) AS planned,
+               count(*) FILTER (WHERE state = 'sending' AND ({covers} OR sections IS NOT NULL)) AS sending
         FROM message
-        WHERE wake_at IS NOT NULL AND state IN ('pending', 'sending') AND {covers}
+        WHERE wake_at IS NOT NULL AND state IN ('pending', 'sending')
         """
     )
     for kind, covers in _COVERS.items()
