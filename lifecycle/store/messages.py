@@ -191,7 +191,8 @@ def due(connection: Connection, ids: Sequence[int], now: datetime) -> list[Due]:
     return [Due._make(row) for row in _DUE.run(connection, ids=ids, now=now).all()]
 
 
-# Materialized, because PostgreSQL, while its statistics lag behind, would begin with all that is due to anybody.
+# Materialized, because PostgreSQL, while its statistics lag behind, would begin with all that is due to anybody. No
+# journey stands at a digest: those that wait have an index of their own.
 _BESIDE = Statement(
     """
     WITH theirs AS MATERIALIZED (
@@ -201,6 +202,10 @@ _BESIDE = Statement(
     )
     SELECT id FROM theirs
     WHERE awaiting = 'message' AND state = 'pending' AND due_at <= :now AND id NOT IN {ids}
+    UNION ALL
+    SELECT id FROM message
+    WHERE customer_id IN {keys} AND journey = 'digest' AND wake_at IS NOT NULL
+      AND state = 'pending' AND due_at <= :now AND id NOT IN {ids}
     """
 )
 
@@ -301,6 +306,9 @@ WAKE_HELD = Statement(
             SELECT m.id, m.state, m.due_at, m.reason
             FROM enrollment e JOIN message m ON m.enrollment_id = e.id AND m.step = e.step
             WHERE e.customer_id IN {keys} AND e.state = 'active' AND e.awaiting = 'message'
+            UNION ALL
+            SELECT id, state, due_at, reason FROM message
+            WHERE customer_id IN {keys} AND journey = 'digest' AND wake_at IS NOT NULL
         )
         SELECT id FROM theirs
         WHERE state = 'pending' AND due_at > :now AND substr(reason, 1, length(CAST(:reason AS text))) = :reason

@@ -171,6 +171,12 @@ class Message(SQLModel, table=True):
             sqlite_where=text("capped_at IS NOT NULL"),
         ),
         Index(
+            "message_digest",
+            "customer_id",
+            postgresql_where=text("journey = 'digest' AND wake_at IS NOT NULL"),
+            sqlite_where=text("journey = 'digest' AND wake_at IS NOT NULL"),
+        ),
+        Index(
             "message_wake",
             "wake_at",
             postgresql_where=text("wake_at IS NOT NULL"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from lifecycle import Branch, Cap, Digest, Exit, Journey, Send, Wait, days, last_send, on
+from lifecycle import Branch, Cap, Digest, Event, Exit, Journey, Mute, Send, Wait, days, last_send, on
 from lifecycle.errors import RenderError
 from lifecycle.flow.claim import claim
 from lifecycle.flow.settle import settle
@@ -408,3 +408,49 @@ def looking(stage: Stage) -> list[list[str]]:
 
     stage.mailer.renderer = Looking()
     return shown
+
+
+def test_a_digest_that_waits_to_be_tried_again_goes_before_what_matters_less(database: Database) -> None:
+    """Also where the hint names only that."""
+    low = journey("low", "tips", 10, enter=on(Reviewed), key=Reviewed.order_id, steps=[Send("low", on_capped="skip")])
+    stage = stage_of(database, journey("news", "news", 90), journey("sale"), low)
+    stage.outbox.answer = lambda letter: Deferred("451 later", 451)
+    stage.order("ann")
+    stage.run(HOUR)
+    stage.now = NOON + DAY
+    stage.tick()
+    stage.work()
+    assert state(only_digest(stage)) == "pending: 451 later"
+    stage.outbox.answer = lambda letter: Accepted("ok")
+    stage.now = only_digest(stage)["due_at"]
+    stage.track("ann", Reviewed, order_id="R2")
+    stage.advance(next(ids for what, ids in stage.hints.fresh if what == "advance"))
+    (hinted,) = [row["id"] for row in stage.messages() if (row["journey"], row["key"]) == ("low", "R2")]
+    stage.deliver([hinted])
+    assert state(only_digest(stage)) == "sent"
+    (row,) = [row for row in stage.messages() if row["id"] == hinted]
+    assert state(row) == "skipped: capped:1 per 1 day"
+
+
+def test_a_digest_that_a_mute_holds_goes_on_as_soon_as_it_is_lifted(database: Database) -> None:
+    mute = Mute("cross", when=Cross.after(Calm))
+    stage = stage_of(database, journey("news", "news"), journey("sale"), mutes=[mute])
+    stage.outbox.answer = lambda letter: Deferred("451 later", 451)
+    gathered(stage)
+    stage.run(DAY - HOUR)
+    stage.track("ann", Cross)
+    stage.run(HOUR)
+    assert state(only_digest(stage)) == "pending: muted:cross"
+    stage.outbox.answer = lambda letter: Accepted("ok")
+    stage.now += timedelta(minutes=1)
+    stage.track("ann", Calm)
+    stage.run()
+    assert state(only_digest(stage)) == "sent"
+
+
+class Cross(Event, name="customer.cross"):
+    pass
+
+
+class Calm(Event, name="customer.calm"):
+    pass

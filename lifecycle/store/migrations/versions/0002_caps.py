@@ -27,6 +27,8 @@ def upgrade() -> None:
         postgresql_where=sa.text("capped_at IS NOT NULL"),
         sqlite_where=sa.text("capped_at IS NOT NULL"),
     )
+    digest = sa.text("journey = 'digest' AND wake_at IS NOT NULL")
+    op.create_index("message_digest", "message", ["customer_id"], postgresql_where=digest, sqlite_where=digest)
     counted = sa.text("counted_at IS NOT NULL")
     op.drop_index("message_counted", table_name="message")
     op.create_index(
@@ -90,6 +92,7 @@ def downgrade() -> None:
     op.create_index(
         "message_counted", "message", ["customer_id", "counted_at"], postgresql_where=counted, sqlite_where=counted
     )
+    op.drop_index("message_digest", table_name="message")
     op.drop_index("message_capped", table_name="message")
     for column in reversed(_OF_MESSAGES):
         op.drop_column("message", column)
