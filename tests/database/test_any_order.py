@@ -43,7 +43,7 @@ traits = st.fixed_dictionaries(
     },
 )
 topics = st.sampled_from([None, "offers", "orders", 3])
-paces = st.fixed_dictionaries(
+paces: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
     {},
     optional={
         "topic": st.sampled_from([None, "offers", 3]),

@@ -22,7 +22,6 @@ from lifecycle.flow.replay import read_lines, replay
 from lifecycle.journey.project import Project
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Statement
-from lifecycle.store.tables import Message
 from lifecycle.store.types import Instant, stamp
 from lifecycle.testing import Outbox, mailer_for
 from tests.stage import LEASE, NOON, Ordered, Reviewed, Stage, project_of
@@ -106,7 +105,7 @@ flags = st.sampled_from([None, None, None, True, False, 1, "true", "no"])
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[list[Mailed], list[Did]]:
     """Up to a dozen messages, some of them transactional, and what customers did with them or without."""
-    mailed = []
+    mailed: list[Mailed] = []
     for number in range(draw(st.integers(0, 12))):
         at = min(draw(moments), NOON)
         kind = draw(st.sampled_from(["marketing"] * 5 + ["transactional"]))
@@ -114,7 +113,7 @@ def histories(draw: st.DrawFn) -> tuple[list[Mailed], list[Did]]:
     did: list[Did] = []
     for _ in range(draw(st.integers(0, 16))):
         customer, at, about = draw(people), draw(moments), draw(st.none() | st.integers(0, 13))
-        if mailed and draw(st.booleans()):  # somebody does something about an email of theirs, at a telling moment
+        if draw(st.booleans()) and mailed:  # somebody does something about an email of theirs, at a telling moment
             of = draw(st.sampled_from(mailed))
             customer, about = of.customer, of.number
             at = min(of.at + draw(st.sampled_from([0, 1, 5 * 86_400, 5 * 86_400 + 1])) * SECOND, NOON + DAY)
@@ -183,7 +182,7 @@ def put(db: Database, project: Project, mailed: Sequence[Mailed], did: Sequence[
     ]  # fmt: skip
     with db.transaction() as connection:
         if rows:
-            connection.execute(insert(Message.__table__), rows)  # type: ignore[arg-type]
+            connection.execute(insert(SQLModel.metadata.tables["message"]), rows)
         for person in ("ann", "ben"):
             connection.execute(
                 text(
