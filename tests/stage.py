@@ -23,7 +23,7 @@ from lifecycle.store import ahead
 from lifecycle.store.database import Database
 from lifecycle.store.recorder import Recorder
 from lifecycle.store.sql import Statement
-from lifecycle.store.types import Instant
+from lifecycle.store.types import Instant, Json
 from lifecycle.testing import Outbox, mailer_for
 
 NOON = datetime(2026, 3, 4, 12, tzinfo=UTC)
@@ -52,9 +52,11 @@ _WORDS = Vocabulary(
 for _name, _word in _WORDS.attributes.items():
     _word.name = _name
 
-_OF_MESSAGES = ("created_at", "due_at", "wake_at", "expires_at", "capped_until", "counted_at", "sent_at")
+_OF_MESSAGES = ("created_at", "due_at", "wake_at", "expires_at", "capped_until", "counted_at", "sent_at", "capped_at")
 _OF_ENROLLMENTS = ("due_at", "wake_at", "entered_at", "ended_at")
-_MESSAGES = Statement("SELECT * FROM message ORDER BY id", returns=dict.fromkeys(_OF_MESSAGES, Instant()))
+_MESSAGES = Statement(
+    "SELECT * FROM message ORDER BY id", returns=dict.fromkeys(_OF_MESSAGES, Instant()) | {"lost_to": Json}
+)
 _ENROLLMENTS = Statement("SELECT * FROM enrollment ORDER BY id", returns=dict.fromkeys(_OF_ENROLLMENTS, Instant()))
 
 

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from lifecycle.store.capped import Held
 
 _NUMBERS = ("held", "waited", "skipped", "digested", "waiting", "otherwise")
+_HEADINGS = ("sent", "held back", "waited", "p50", "p95", "skipped", "digested", "waiting", "other")
+_ALWAYS = 2
+_WHOLE = ("sent", "waited", "p50", "p95")
+_NAMES = 22  # letters
 
 
 def records(report: CapReport) -> Iterator[dict[str, Any]]:
@@ -48,10 +52,10 @@ def show_report(report: CapReport) -> None:
         out.print("nothing was sent that counts under a cap, and nothing was held back by one")
     else:
         out.print(_lines(report))
-    if report.at_caps:
-        out.print(_at_caps(report))
-    if report.paid:
-        out.print(_matrix(report))
+    for wanted, table in ((report.at_caps, _at_caps), (report.paid, _matrix)):
+        if wanted:
+            out.print()
+            out.print(table(report))
 
 
 def _numbers(held: Held | None) -> dict[str, int]:
@@ -68,31 +72,34 @@ def _numbers(held: Held | None) -> dict[str, int]:
 
 
 def _lines(report: CapReport) -> Table:
-    """What each cap let through and held back, journey by journey."""
+    """What each cap let through and held back, its journeys below it; columns in which nothing stands are left out."""
+    caps = [(cap, [(line.journey, [*_cells(line)]) for line in lines]) for cap, lines in _by_cap(report)]
+    rows = [cells for _, journeys in caps for _, cells in journeys]
+    shown = [place for place in range(len(_HEADINGS)) if place < _ALWAYS or any(cells[place] for cells in rows)]
     table = plain_table()
-    table.add_column("cap")
-    table.add_column("journey")
-    for heading in ("sent", "held back", "went out later", "after (p50)", "(p95)"):
-        table.add_column(heading, justify="right")
-    for heading in ("skipped", "digested", "waiting", "otherwise"):
-        table.add_column(heading, justify="right")
-    for cap, lines in groupby(report.lines, key=lambda line: line.cap):
-        table.add_section()
-        for place, line in enumerate(lines):
-            table.add_row(harmless(cap) if not place else "", harmless(line.journey), *_cells(line))
+    table.add_column("cap, and journey", overflow="fold", min_width=_NAMES)
+    for place in shown:
+        table.add_column(_HEADINGS[place], justify="right", no_wrap=_HEADINGS[place] in _WHOLE)
+    for cap, journeys in caps:
+        table.add_row(f"[bold]{harmless(cap)}[/bold]")
+        for journey, cells in journeys:
+            table.add_row(f"  {harmless(journey)}", *(cells[place] for place in shown))
     return table
 
 
+def _by_cap(report: CapReport) -> Iterator[tuple[str, Iterator[Line]]]:
+    return groupby(report.lines, key=lambda line: line.cap)
+
+
 def _cells(line: Line) -> Iterator[str]:
-    numbers = _numbers(line.held)
-    shown = {name: f"{number:,}" if number else "" for name, number in numbers.items()}
+    numbers = {name: f"{number:,}" if number else "" for name, number in _numbers(line.held).items()}
     yield "" if line.sent is None else f"{line.sent:,}"
-    yield shown["held"]
-    yield shown["waited"]
+    yield numbers["held"]
+    yield numbers["waited"]
     yield duration(line.held and line.held.p50)
     yield duration(line.held and line.held.p95)
     for name in _NUMBERS[2:]:
-        yield shown[name]
+        yield numbers[name]
 
 
 def _at_caps(report: CapReport) -> Table:

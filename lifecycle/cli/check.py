@@ -87,6 +87,7 @@ def _write(problems: Sequence[Problem], project: Project | None) -> None:
 
 
 def _contents(project: Project) -> str:
+    from lifecycle.journey.emails import gathers
     from lifecycle.journey.steps import Send, walk_steps
 
     emails = {
@@ -95,6 +96,8 @@ def _contents(project: Project) -> str:
         for step in walk_steps(journey.steps)
         if isinstance(step, Send)
     }
+    if gathers(project):
+        emails.add(project.policy.digest.template)
     return f"{_number(len(project.journeys), 'journey')}, {_number(len(emails), 'email')}, 1 policy"
 
 

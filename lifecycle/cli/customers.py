@@ -74,10 +74,10 @@ Examples:
 def show(customer: str, utc: bool, as_json: bool) -> None:
     """Tell one person's story, in their own time zone.
 
-    Who they are, what they did, the journeys they are or were in, and every email with its state and reason; of those
-    that a cap held back also which emails filled it, and when the next slot opens.
+    Who they are, how much they ask for and have had, what they did, the journeys they are or were in, and every email
+    with its state and reason; of those that a cap held back also which emails filled it, and when the next slot opens.
     """
-    from lifecycle.store import reports
+    from lifecycle.store import fatigue, reports
 
     from .held import held_back, told
 
@@ -88,18 +88,22 @@ def show(customer: str, utc: bool, as_json: bool) -> None:
         if known is None:
             raise LifecycleError(f"there is no customer {customer!r}; find one with: lifecycle customers list")
         story = reports.story(connection, customer, known["email"])
+        tired = fatigue.show(connection, customer)
         held = held_back(connection, project, customer, clock.now(), settings.lease)
     if as_json:
         records = [("customer", known)] + [(kind, row) for kind, rows in story.items() for row in rows]
         records += [("capped", row) for row in held]
+        records += [("fatigue", tired)] if tired else []
         write_json({"record": kind, **row} for kind, row in records)
         return
     from lifecycle.core.calendar import zone_named
 
+    from .standing import standing
     from .timeline import write_story
 
     zone = zone_named("UTC" if utc else known["timezone"], project.policy.timezone if project else "UTC")
-    write_story(known, story, zone, {row["message"]: [*told(row, zone)] for row in held})
+    notes = {row["message"]: [*told(row, zone)] for row in held}
+    write_story(known, story, zone, notes, [*standing(known, tired, zone)])
 
 
 @customers.command(

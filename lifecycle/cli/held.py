@@ -69,7 +69,7 @@ def _fillers(others: Iterable[Mapping[str, Any]], zone: ZoneInfo) -> Iterator[st
     for other in others:
         verb = "kept for it" if other["state"] == "pending" else other["state"]
         when = f" {_at(other['at'], zone)}" if other["at"] is not None else ""
-        yield f"  slot taken by {other['template']} ({other['journey']}), {verb}{when}"
+        yield f"slot taken by {other['template']} ({other['journey']}), {verb}{when}"
 
 
 def _at(moment: datetime, zone: ZoneInfo) -> str:

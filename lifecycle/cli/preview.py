@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from lifecycle.engine import Engine
     from lifecycle.flow.mailer import Envelope, Mailer
     from lifecycle.journey.journey import Journey
+    from lifecycle.journey.project import Project
     from lifecycle.mail.render import Rendered
+    from lifecycle.mail.sections import Section
     from lifecycle.settings import Settings
 
 _TEST_ID = "lifecycle-test"
@@ -42,7 +45,10 @@ Examples:
     help="Where to write the HTML; - for standard output.",
 )
 def preview(template: str, customer: str | None, text: bool, output: Path | None) -> None:
-    """Render an email as somebody would get it, and write its HTML."""
+    """Render an email as somebody would get it, and write its HTML.
+
+    The template of digests is shown with the emails that may go into one.
+    """
     settings = opened.settings()
     rendered, _, _ = _render(settings, template, customer)
     if text:
@@ -130,8 +136,41 @@ def _render(settings: Settings, template: str, customer: str | None) -> tuple[Re
     # Never the customer's own id: the unsubscribe link of a test must not unsubscribe anybody.
     envelope = Envelope(0, _TEST_ID, "", f"test-{number}@{domain}", topic, marketing)
     moment = clock.now().astimezone(zone_named(zone, engine.project.policy.timezone))
+    if template == engine.project.policy.digest.template:
+        sections = _sections(settings, engine.project, customer)
+        return _digest(mailer, template, envelope, traits, sections, moment), mailer, envelope
     rendered, _ = mailer.render(template, envelope, traits, happened, moment)
     return rendered, mailer, envelope
+
+
+def _sections(settings: Settings, project: Project, customer: str | None) -> Sequence[Section]:
+    """The emails that may go into a digest; for a customer, with their newest events."""
+    from lifecycle.journey.sample import sample_sections
+
+    sections = sample_sections(project)
+    if customer is None:
+        return sections
+    events = [_trigger(project.journeys[section.journey]) for section in sections]
+    return [
+        dataclasses.replace(section, event=_known(settings, customer, event)[1] or section.event)
+        for section, event in zip(sections, events, strict=True)
+    ]
+
+
+def _digest(
+    mailer: Mailer,
+    template: str,
+    envelope: Envelope,
+    customer: Mapping[str, Any],
+    sections: Sequence[Section],
+    moment: datetime,
+) -> Rendered:
+    """The digest, and on standard error what it had to leave out."""
+    digest = mailer.render_digest(template, envelope, customer, sections, moment)
+    for section in sections:
+        if section.id in digest.failed:
+            click.echo(f"note: left out, as a digest would: {digest.failed[section.id]}", err=True)
+    return digest.rendered
 
 
 def _sender(engine: Engine, template: str) -> Journey | None:

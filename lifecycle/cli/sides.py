@@ -23,8 +23,10 @@ def show_sides(outcomes: Sequence[Outcome], names: Sequence[str]) -> None:
     """Writes both, the present one on the left."""
     out = console()
     out.print(_emails(outcomes, names, _room(out.width)))
+    out.print()
     out.print(_journeys(outcomes))
     if any(part.held_back for outcome in outcomes for part in outcome.journeys.values()):
+        out.print()
         out.print(_reasons(outcomes))
 
 
@@ -40,7 +42,7 @@ def bar(share: float, width: int) -> str:
 
 
 def _room(width: int) -> int:
-    return max(8, min(_LONGEST_BAR, (width - 40) // 2))
+    return max(8, min(_LONGEST_BAR, (width - 44) // 2))
 
 
 def _emails(outcomes: Sequence[Outcome], names: Sequence[str], room: int) -> Table:
@@ -92,7 +94,7 @@ def _journeys(outcomes: Sequence[Outcome]) -> Table:
     """Sent, put off by a cap and for how long, held back, goals after a send, each before and after."""
     table = plain_table()
     table.add_column("journey")
-    for heading in ("sent", "waited for a cap", "median wait", "held back", "goals", "goals after an email"):
+    for heading in ("sent", "waited", "p50", "held back", "goals", "mailed before"):
         table.add_column(heading, justify="right")
     for journey in sorted({name for outcome in outcomes for name in outcome.journeys}):
         parts = [outcome.part(journey) for outcome in outcomes]
@@ -134,13 +136,13 @@ def _arrow(texts: Sequence[str]) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """A length of time in its two largest units: 2 d 4 h, 35 min; nothing of None."""
+    """A length of time in its two largest units: 2d 4h, 35m; nothing of None."""
     if seconds is None:
         return ""
     if seconds < 60:
-        return f"{seconds:.0f} s"
+        return f"{seconds:.0f}s"
     minutes = round(seconds / 60)
     days, hours = divmod(minutes // 60, 24)
-    parts = [(days, "d"), (hours, "h"), (minutes % 60, "min")]
+    parts = [(days, "d"), (hours, "h"), (minutes % 60, "m")]
     first = next(place for place, (number, _) in enumerate(parts) if number)
-    return " ".join(f"{number} {unit}" for number, unit in parts[first : first + 2] if number)
+    return " ".join(f"{number}{unit}" for number, unit in parts[first : first + 2] if number)

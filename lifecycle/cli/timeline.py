@@ -48,11 +48,15 @@ def write_story(
     story: Mapping[str, list[dict[str, Any]]],
     zone: ZoneInfo,
     notes: Mapping[int, Sequence[str]] = MappingProxyType({}),
+    standing: Iterable[tuple[str, str]] = (),
 ) -> None:
-    """Writes the story, with all times in `zone`; `notes` by the id of the message that they are about."""
+    """Writes the story, with all times in `zone`; `notes` by the id of the message that they are about; `standing`:
+    more of who they are, each with its label."""
     out = console()
     for line in _portrait(known, story, zone):
         out.print(line)
+    for label, said in standing:
+        out.print(Text.assemble((f"  {label:<16} ", "dim"), harmless(said)))
     moments = sorted(_moments(known, story, notes), key=lambda moment: (moment.at, moment.order, moment.what))
     for day, of_day in groupby(moments, key=lambda moment: moment.at.astimezone(zone).date()):
         out.print(Text(f"\n{day:%a %-d %B %Y}", style="bold"))
@@ -136,15 +140,22 @@ def _message(message: Mapping[str, Any], notes: Sequence[str]) -> Iterator[Momen
         yield Moment(sent, 4, "sent", f"sent {name}", f"“{message['subject']}”" if message["subject"] else "", notes)
 
 
+def _prospect(message: Mapping[str, Any], zone: ZoneInfo) -> str:
+    """When an email goes out, or where that is for somebody to decide, when it is looked at again."""
+    template, reason = message["template"], message["reason"] or ""
+    when = f" at {message['due_at'].astimezone(zone):%Y-%m-%d %H:%M}" if message["due_at"] else ""
+    if reason.startswith(("muted:", "paused")):
+        return f"{template} waits: {reason}, looked at again{when} or as soon as that is over"
+    return f"{template} goes out{when}" + (f"  put off: {reason}" if reason else "")
+
+
 def _waiting(
     story: Mapping[str, list[dict[str, Any]]], zone: ZoneInfo, notes: Mapping[int, Sequence[str]]
 ) -> Iterator[Text]:
     """Where the person stands in journeys, and what is about to be sent."""
     for message in story["message"]:
         if message["state"] in ("pending", "sending"):
-            when = f" at {message['due_at'].astimezone(zone):%Y-%m-%d %H:%M}" if message["due_at"] else ""
-            why = f"  put off: {message['reason']}" if message["reason"] else ""
-            yield Text.assemble("  ", ("○ ", "cyan"), harmless(f"{message['template']} goes out{when}{why}"))
+            yield Text.assemble("  ", ("○ ", "cyan"), harmless(_prospect(message, zone)))
             for note in notes.get(message["id"], ()):
                 yield Text(f"    {harmless(note)}", style="dim")
     for enrollment in story["enrollment"]:

@@ -108,11 +108,14 @@ def _begin(settings: Settings, projects: Sequence[Project], start: Start, since:
 
 
 def load_with(settings: Settings, policy: Path | None) -> Project:
-    """The project, with another policy in place of its own. Raises DefinitionError."""
+    """The project, with another policy in place of its own, also without a cap that never counts. Raises
+    DefinitionError."""
     from lifecycle.engine import sound
+    from lifecycle.journey.check import check_policy
     from lifecycle.journey.load import load
 
-    return sound(*load(settings.journeys, policy))
+    project = sound(*load(settings.journeys, policy))
+    return project if policy is None else sound(project, check_policy(project))
 
 
 def run_side_by_side(settings: Settings, trials: Sequence[Trial]) -> list[Outcome]:

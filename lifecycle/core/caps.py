@@ -8,7 +8,7 @@ and not searched for.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from functools import lru_cache
@@ -67,6 +67,8 @@ class Slots:
     def full(self, message: Counted, now: datetime) -> Full | None:
         """The first cap that has no room for `message` at `now`, or None."""
         for cap in self.caps:
+            if len(self.past) < cap.limit and cap.keep is None:
+                continue
             if obeys(cap, message):
                 by, kept_for = self._taken(cap, message, now)
                 if len(by) + _kept(cap, kept_for) >= cap.limit:
@@ -93,7 +95,11 @@ class Slots:
 
     def _taken(self, cap: Cap, message: Counted, now: datetime) -> tuple[list[Counted], list[Counted]]:
         """What counts under `cap` at `now`, and what `message` must leave slots for."""
-        by = [each for each in self.past if counts(cap, each) and now < stops_counting(cap, each, self.zone)]
+        if cap.window == "rolling":
+            since = now - cap.span
+            by = [each for each in self.past if each.at > since and counts(cap, each)]
+        else:
+            by = [each for each in self.past if counts(cap, each) and now < stops_counting(cap, each, self.zone)]
         kept_for: list[Counted] = []
         if cap.keep is not None and message.priority < cap.keep.priority:
             for each in self.ahead:
@@ -160,7 +166,7 @@ def _midnight(day: date, zone: ZoneInfo) -> datetime:
     return on_day(day, time(0), zone)
 
 
-def longest(caps: Sequence[Cap]) -> timedelta:
+def longest(caps: Iterable[Cap]) -> timedelta:
     """How far back anything can count at most; nothing without caps."""
     return max((reach(cap) for cap in caps), default=timedelta(0))
 

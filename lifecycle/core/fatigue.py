@@ -83,14 +83,17 @@ class Silence:
 
 def is_sunset(silence: Silence, rule: Sunset | None, now: datetime) -> bool:
     """Whether marketing stops: so many emails since the last sign of life, and that so long ago."""
-    return (
-        rule is not None
-        and silence.sent >= rule.after
-        and silence.since is not None
-        and silence.since <= now - rule.silent_for.rolling
-    )
+    moment = sunset_at(silence, rule)
+    return moment is not None and moment <= now
+
+
+def sunset_at(silence: Silence, rule: Sunset | None) -> datetime | None:
+    """When marketing stops, or had to, if nothing is heard; None where it takes more emails first."""
+    if rule is None or silence.since is None or silence.sent < rule.after:
+        return None
+    return silence.since + rule.silent_for.rolling
 
 
 def next_look(now: datetime) -> datetime:
-    """When somebody is computed again of whom nothing is heard: as the next day begins in UTC, all at one moment."""
+    """When somebody is computed for whom something changes at `now`: as the next day begins in UTC, with all others."""
     return datetime.combine(now.date() + timedelta(days=1), time(0), now.tzinfo)

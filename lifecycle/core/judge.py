@@ -114,7 +114,8 @@ def judge(
             return Defer(quiet, "quiet_hours")
         if recipient.paused_until is not None and now < recipient.paused_until:
             until = recipient.paused_until.astimezone(recipient.zone).date()
-            free = _next_free(policy, slots, counted, recipient.paused_until)
+            begins = quiet_until(recipient.paused_until, policy.quiet_hours, recipient.zone) or recipient.paused_until
+            free = _next_free(policy, slots, counted, begins)
             return _capped(message, free, f"{CAPPED}paused until {until}", (), now)
     if slots is None or counted is None:
         return Go()

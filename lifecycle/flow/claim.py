@@ -25,6 +25,7 @@ from lifecycle.core.needs import needs_of
 from lifecycle.core.pace import paused_until
 from lifecycle.journey.project import Project
 from lifecycle.journey.steps import Send, walk_steps
+from lifecycle.mail.sections import Section
 from lifecycle.store import enrollments, messages, suppressions
 from lifecycle.store.database import Database
 from lifecycle.store.facts import customer_traits, facts_of
@@ -36,7 +37,7 @@ from .advance import CLOCKS_DIFFER, with_trigger
 from .amendments import fingerprint
 from .digests import DIGESTED, Digests, is_gathered
 from .fatigue import watch
-from .mailer import Envelope, Mailer, Section, deliverable
+from .mailer import Envelope, Mailer, deliverable
 from .mutes import muted
 from .sends import Sends
 
@@ -105,7 +106,8 @@ def claim(
         )
         writes = [judging.write(row) for row in rows]
         judging.write_digests(connection, writes)
-        watch(connection, project.policy, rows, writes, now)
+        written_to = {item.envelope.customer_id for item in claimed.letters if item.envelope.marketing}
+        watch(connection, project.policy, written_to, now)
         messages.CLAIM.run(connection, rows=writes, claim=claimed.name, lanes=mailer.transport.lanes)
     return claimed
 

@@ -20,10 +20,9 @@ from lifecycle.core.identity import message_id
 from lifecycle.core.judge import no_consent
 from lifecycle.journey.digest import JOURNEY
 from lifecycle.journey.policy import Policy
+from lifecycle.mail.sections import Section
 from lifecycle.store import digests
 from lifecycle.store.messages import Due
-
-from .mailer import Section
 
 DIGESTED = "digested"
 """The reason of a message that goes out as a part of a digest."""

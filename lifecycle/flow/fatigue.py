@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection
 
-from lifecycle.core.fatigue import SATURATED, Counts, Silence, is_sunset, next_look, score, state
+from lifecycle.core.fatigue import SATURATED, WINDOW, Silence, is_sunset, next_look, score, state, sunset_at
 from lifecycle.journey.policy import Policy
 from lifecycle.journey.project import Project
 from lifecycle.store import fatigue, messages
 from lifecycle.store.database import Database
-from lifecycle.store.fatigue import CLICKED, COMPLAINED, MACHINE, OPENED, Heard, Standing
-from lifecycle.store.messages import Due
+from lifecycle.store.fatigue import CLICKED, COMPLAINED, MACHINE, OPENED, Heard, Lately, Standing
 from lifecycle.wire import Fact, Track
 
 AT_ONCE = 500
@@ -42,18 +41,10 @@ def hear(connection: Connection, policy: Policy, new: Iterable[Fact], now: datet
         fatigue.hear(connection, heard, now)
 
 
-def watch(
-    connection: Connection, policy: Policy, rows: Sequence[Due], writes: Sequence[Mapping[str, Any]], now: datetime
-) -> None:
-    """Begins to count for those who get marketing by these `writes` of `rows`, and for whom nobody counts yet."""
-    if watches(policy):
-        new = {
-            row.customer_id
-            for row, write in zip(rows, writes, strict=True)
-            if write["state"] == "sending" and row.kind == "marketing" and row.fatigue is None
-        }
-        if new:
-            fatigue.watch(connection, new, now)
+def watch(connection: Connection, policy: Policy, customers: Collection[str], now: datetime) -> None:
+    """Notes that these customers, who are locked, get marketing now."""
+    if watches(policy) and customers:
+        fatigue.watch(connection, customers, now)
 
 
 def compute_due(
@@ -84,12 +75,12 @@ def compute(connection: Connection, policy: Policy, known: dict[str, Standing], 
     """Computes these, whose rows are locked; returns those who are saturated no longer."""
     bought = policy.fatigue.bought if policy.fatigue else None
     heard = fatigue.is_heard(connection, now)
-    counts = fatigue.count(connection, known, bought, now)
+    lately = fatigue.count(connection, known, bought, now)
     silences: dict[str, Silence] = {}
     if policy.sunset is not None:
         silences = fatigue.silences(connection, known, policy.sunset.after, now)
     rows = [
-        _row(customer, known[customer], counts[customer], silences.get(customer, Silence()), policy, heard, now)
+        _row(customer, known[customer], lately[customer], silences.get(customer, Silence()), policy, heard, now)
         for customer in sorted(known)
     ]
     fatigue.write(connection, rows, now)
@@ -97,10 +88,12 @@ def compute(connection: Connection, policy: Policy, known: dict[str, Standing], 
 
 
 def _row(
-    customer: str, before: Standing, counts: Counts, silence: Silence, policy: Policy, heard: bool, now: datetime
+    customer: str, before: Standing, lately: Lately, silence: Silence, policy: Policy, heard: bool, now: datetime
 ) -> dict[str, Any]:
-    sunset = is_sunset(silence, policy.sunset, now)
-    soon = policy.sunset is not None and silence.sent >= policy.sunset.after and not sunset
+    counts, sunset = lately.counts, is_sunset(silence, policy.sunset, now)
+    changes = [] if lately.oldest_at is None else [lately.oldest_at + WINDOW]
+    if not sunset and (sets_at := sunset_at(silence, policy.sunset)) is not None:
+        changes.append(sets_at)
     return {
         "id": customer,
         "sent": counts.sent,
@@ -111,7 +104,7 @@ def _row(
         "score": score(counts),
         "state": state(counts, heard=heard),
         "sunset_at": (before.sunset_at or now) if sunset else None,
-        "wake_at": next_look(now) if counts.sent or counts.complained or soon else None,
+        "wake_at": next_look(min(changes)) if changes else None,
     }
 
 

@@ -15,6 +15,7 @@ from lifecycle.journey.policy import Sender
 from lifecycle.mail.address import parse_address
 from lifecycle.mail.mime import Letterhead
 from lifecycle.mail.render import Rendered, Renderer
+from lifecycle.mail.sections import Section
 from lifecycle.mail.transport import Letter, Transport, always_wanted
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
 
@@ -29,24 +30,6 @@ class Envelope:
     message_id: str
     topic: str
     marketing: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """A message that goes out as a part of a digest, with the event that started its journey."""
-
-    id: int
-    topic: str
-    journey: str
-    template: str
-    message_id: str
-    event: Mapping[str, Any]
-
-    @property
-    def kept(self) -> dict[str, Any]:
-        """How a digest's row keeps it."""
-        names = ("id", "topic", "journey", "template", "message_id")
-        return {name: getattr(self, name) for name in names}
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +115,7 @@ class Mailer:
     ) -> dict[str, Any]:
         """What a digest's template knows of a section."""
         own = replace(envelope, topic=section.topic, message_id=section.message_id)
-        _, context = self._context(own, customer, now)
-        brief = self.renderer.summary(section.template, context | {"event": section.event})
-        return {
-            "template": section.template,
-            "topic": section.topic,
-            "journey": section.journey,
-            "subject": brief.subject,
-            "preheader": brief.preheader,
-            "url": brief.url,
-            "event": section.event,
-        }
+        return section.shown(self.renderer, self._context(own, customer, now)[1])
 
     def _context(self, envelope: Envelope, customer: Mapping[str, Any], now: datetime) -> tuple[str, dict[str, Any]]:
         """The unsubscribe URL, and what every template may print."""

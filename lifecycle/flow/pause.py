@@ -61,6 +61,7 @@ def resume(
             return None
     with db.reading() as connection:
         ids = pauses.held(connection, scope)
+        digests = [] if scope.name is None else sorted(set(pauses.held_digests(connection)) - set(ids))
     freed = dropped = 0
     for few in _in_batches(ids):
         with db.transaction() as connection:
@@ -69,6 +70,10 @@ def resume(
                 dropped += pauses.drop(connection, few, now - drop_older_than, now)
             freed += pauses.free(connection, few, now)
         progress(len(few))
+    for few in _in_batches(digests):
+        with db.transaction() as connection:
+            messages.LOCK_CUSTOMERS.run(connection, ids=few)
+            freed += pauses.free(connection, few, now)
     return Resumed(freed, dropped)
 
 

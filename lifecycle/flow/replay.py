@@ -15,9 +15,10 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
+from lifecycle.errors import StoreError
 from lifecycle.journey.project import Project
 from lifecycle.journey.steps import Set, walk_steps
-from lifecycle.store import ahead, enrollments, messages
+from lifecycle.store import ahead, enrollments, messages, pauses
 from lifecycle.store.database import Database
 from lifecycle.store.recorder import Recorder, Sent
 from lifecycle.wire import Refusal, Track, parse
@@ -184,6 +185,8 @@ class _Replay:
         if self.since is not None:
             self.now = self.since
         with self.db.reading() as connection:
+            if pauses.listed(connection):
+                raise StoreError("sending is paused in that database, and nobody would resume: lifecycle pause --list")
             latest, self.sending = ahead.reached(connection)
         if latest is not None:
             self.now = max(self.now, latest)

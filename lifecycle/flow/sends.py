@@ -40,7 +40,7 @@ class Sends:
         theirs = Counter(row.customer_id for row in rows if all_mail or row.kind == "marketing")
         caps = {row.customer_id: caps_of(row, policy) for row in rows if row.customer_id in theirs}
         usual = sorted(customer for customer, own in caps.items() if own is policy.caps)
-        found = sends.count(connection, policy.caps, usual, now - lease)
+        found = sends.count(connection, policy.caps, usual, now, lease)
         none = (0,) * len(policy.caps)
         near = {
             customer: own
@@ -54,11 +54,9 @@ class Sends:
             self._read_ahead(connection, rows, now)
 
     def _read_past(self, connection: Connection, now: datetime, lease: timedelta) -> None:
-        since = now - lease - max(longest(slots.caps) for slots in self._slots.values())
-        for row in sends.HISTORY.run(connection, keys=sorted(self._slots), since=since).all():
-            # What is in flight, or may have gone out, left at the end of its lease at the latest, and not after now.
-            at = row.sent_at or min(row.counted_at + lease, now)
-            self._slots[row.customer_id].past.append(counted(row, at))
+        caps = {cap for slots in self._slots.values() for cap in slots.caps}
+        for customer, past in sends.history(connection, caps, sorted(self._slots), now, lease):
+            self._slots[customer].past.append(past)
 
     def _read_ahead(self, connection: Connection, rows: Sequence[Due], now: datetime) -> None:
         """What is known to come to those who have to leave slots for it."""

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from lifecycle.core.calendar import zone_named
-from lifecycle.core.caps import Counted, Slots, counted, counts, longest, stops_counting
+from lifecycle.core.caps import Counted, Slots, counted, counts, stops_counting
 from lifecycle.core.pace import effective_caps, paused_until
 from lifecycle.journey.caps import Cap
 from lifecycle.journey.project import Project
@@ -59,7 +59,7 @@ def _past(
     """What those got who may be at one of their caps."""
     policy = project.policy
     usual = sorted(customer for customer, theirs in caps.items() if theirs is policy.caps)
-    many = sends.count(connection, policy.caps, usual, now - lease)
+    many = sends.count(connection, policy.caps, usual, now, lease)
     near = {customer for customer, theirs in caps.items() if theirs is not policy.caps}
     near |= {
         customer
@@ -68,10 +68,9 @@ def _past(
     }
     past: dict[str, list[Counted]] = {}
     if near:
-        since = now - lease - max(longest(caps[customer]) for customer in near)
-        for row in sends.HISTORY.run(connection, keys=sorted(near), since=since).all():
-            at = row.sent_at or min(row.counted_at + lease, now)
-            past.setdefault(row.customer_id, []).append(counted(row, at))
+        every = {cap for customer in near for cap in caps[customer]}
+        for customer, each in sends.history(connection, every, sorted(near), now, lease):
+            past.setdefault(customer, []).append(each)
     return past
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lifecycle.mail.render import Renderer
 
-from .emails import check_emails
+from .emails import check_digest, check_emails
 from .project import Problem, Project, by_line
 from .vocabulary import nearest
 from .words import check_mute, check_words
@@ -19,12 +19,19 @@ def check(project: Project, templates: Path, cache: Path | None = None) -> list[
     `templates` is the folder of the emails, `cache` one for what is compiled.
     """
     renderer = Renderer(templates, cache)
-    problems = list(_check_caps(project))
-    for mute in project.policy.mutes:
-        problems += check_mute(mute, project.vocabulary)
+    problems = check_policy(project)
     for journey in project.journeys.values():
         problems += check_words(journey, project.vocabulary)
         problems += check_emails(journey, project.vocabulary, renderer)
+    problems += check_digest(project, renderer)
+    return sorted(dict.fromkeys(problems), key=by_line)
+
+
+def check_policy(project: Project) -> list[Problem]:
+    """Problems of the policy beside these journeys and this vocabulary, templates aside."""
+    problems = list(_check_caps(project))
+    for mute in project.policy.mutes:
+        problems += check_mute(mute, project.vocabulary)
     return sorted(dict.fromkeys(problems), key=by_line)
 
 
@@ -52,3 +59,7 @@ def _check_caps(project: Project) -> Iterator[Problem]:
             message = f"the cap {cap.name!r} never counts: no journey has the topic {cap.topic!r}"
             hint = nearest(cap.topic, topics, "mend its topic=, or drop the cap")
             yield Problem("unknown_topic", project.policy.defined_at, message, hint)
+        if cap.journey is not None and cap.journey not in project.journeys:
+            message = f"the cap {cap.name!r} never counts: there is no journey {cap.journey!r}"
+            hint = nearest(cap.journey, project.journeys, "mend its journey=, or drop the cap")
+            yield Problem("unknown_journey", project.policy.defined_at, message, hint)

@@ -33,13 +33,11 @@ class LiveProject:
         read: Callable[[], Project],
         check: Callable[[Project], None] = lambda project: None,
         *,
-        every: float = _EVERY,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._file = policy_file
         self._read = read
         self._check = check
-        self._every = every
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._stamp = _stamp_of(policy_file)
@@ -49,7 +47,7 @@ class LiveProject:
 
     def now(self) -> Project:
         """The project as it is now."""
-        if self._monotonic() - self._looked_at >= self._every and self._lock.acquire(blocking=False):
+        if self._monotonic() - self._looked_at >= _EVERY and self._lock.acquire(blocking=False):
             try:
                 self._look()
                 self._looked_at = self._monotonic()

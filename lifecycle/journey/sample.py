@@ -7,8 +7,15 @@ from datetime import UTC, date, datetime
 from decimal import Decimal
 from typing import Any
 
+from lifecycle.mail.sections import Section
+
+from .entries import On
+from .journey import Journey
+from .project import Project
+from .steps import Send, walk_steps
 from .vocabulary import RESERVED, Vocabulary
 
+A_DAY = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
 _BY_NAME: Mapping[str, Any] = {
     "email": "alice@example.com",
     "first_name": "Alice",
@@ -16,7 +23,7 @@ _BY_NAME: Mapping[str, Any] = {
     "birthday": date(1990, 5, 17),
     "timezone": "Europe/London",
     "locale": "en",
-    "created_at": datetime(2026, 1, 15, 9, 30, tzinfo=UTC),
+    "created_at": A_DAY,
 }
 _BY_TYPE: Mapping[type, Any] = {
     int: 2,
@@ -24,7 +31,7 @@ _BY_TYPE: Mapping[type, Any] = {
     Decimal: 42.5,
     bool: True,
     date: "2026-05-17",
-    datetime: datetime(2026, 1, 15, 9, 30, tzinfo=UTC),
+    datetime: A_DAY,
 }
 
 
@@ -40,6 +47,25 @@ def sample_event(vocabulary: Vocabulary, event: str | None) -> dict[str, Any]:
     if declared is None:
         return {}
     return {name: _value(name, word.python_type) for name, word in declared.properties.items()}
+
+
+def sample_sections(project: Project) -> tuple[Section, ...]:
+    """What a digest could gather of these journeys: all that may go into one, or, where nothing may, some marketing."""
+    sends = [
+        (journey, step)
+        for journey in project.journeys.values()
+        for step in walk_steps(journey.steps)
+        if isinstance(step, Send) and journey.kind == "marketing"
+    ]
+    gathered = [each for each in sends if each[1].on_capped == "digest"] or sends[:3]
+    return tuple(
+        Section(number, journey.topic, journey.name, step.template, "sample", _trigger(project, journey))
+        for number, (journey, step) in enumerate(gathered[: project.policy.digest.most])
+    )
+
+
+def _trigger(project: Project, journey: Journey) -> dict[str, Any]:
+    return sample_event(project.vocabulary, journey.enter.event if isinstance(journey.enter, On) else None)
 
 
 def _value(name: str, kind: type) -> Any:

@@ -35,7 +35,8 @@ _ENTRIES = Statement(
 _STILL_IN = Statement(
     """
     SELECT customer_id FROM enrollment
-    WHERE journey = :journey AND customer_id IN {keys} AND state IN ('active', 'held') AND entered_at < :since
+    WHERE journey = :journey AND customer_id IN {keys} AND ended_at IS NULL AND state IN ('active', 'held')
+      AND entered_at < :since
     """
 )
 _CUSTOMERS = Statement("SELECT id FROM customer WHERE erased_at IS NULL", returns={"id": Text()})

@@ -1,8 +1,9 @@
 """The SQL of fatigue: counting what customers were sent and what they did with it, set by set.
 
-A row is made with the first marketing email to somebody, and its `wake_at` says when it is computed again: once a
-day, and at once after an event that counts. Whoever is not written to costs nothing. The rows of a set are locked
-before they are counted, so that an event that comes meanwhile wakes them once more.
+A row is made with the first marketing email to somebody, and its `wake_at` says when it is computed again: as the day
+after an email begins, at once after an event that counts, and when something leaves the window. Nothing else can change
+it, so whoever is not written to costs nothing. The rows of a set are locked before they are counted, so that an event
+that comes meanwhile wakes them once more.
 """
 
 from __future__ import annotations
@@ -17,10 +18,11 @@ from sqlalchemy import Boolean, Connection, Float, Text
 from lifecycle.core.fatigue import BOUGHT_WITHIN, WINDOW, Counts, Silence, next_look
 
 from .sql import Statement
-from .types import Instant
+from .types import Id, Instant
 
 OPENED, CLICKED, COMPLAINED = "email.opened", "email.clicked", "email.complained"
 REACTIONS = (OPENED, CLICKED)
+COUNTS = ("sent", "opened", "clicked", "bought", "complained")
 MACHINE = "machine"
 """The property of an open or a click that no person made."""
 
@@ -29,13 +31,10 @@ _BY_A_PERSON = "COALESCE(lower({text e.properties machine}), '') NOT IN ('true',
 _WATCH = Statement(
     """
     INSERT INTO fatigue (customer_id, sent, opened, clicked, bought, complained, state, computed_at, wake_at)
-    SELECT rows.id, 0, 0, 0, 0, 0, 'unknown', :now,
-           CASE WHEN EXISTS (
-               SELECT 1 FROM message AS m WHERE m.customer_id = rows.id AND m.counted_at IS NOT NULL
-           ) THEN :now ELSE :later END
-    FROM {rows} WHERE true
+    SELECT rows.id, 0, 0, 0, 0, 0, 'unknown', :now, :later FROM {rows} WHERE true
     ORDER BY rows.id
-    ON CONFLICT (customer_id) DO UPDATE SET wake_at = excluded.wake_at WHERE fatigue.wake_at IS NULL
+    ON CONFLICT (customer_id) DO UPDATE SET wake_at = excluded.wake_at
+    WHERE fatigue.wake_at IS NULL OR fatigue.wake_at > excluded.wake_at
     """,
     rows={"id": "text"},
 )
@@ -86,10 +85,18 @@ _COUNT = Statement(
            AND EXISTS (SELECT 1 FROM message AS m WHERE {_SENT} AND m.counted_at > :since
                        AND m.counted_at < e.timestamp AND {{seconds m.counted_at e.timestamp}} <= :within)) AS bought,
         (SELECT count(*) FROM event AS e
-         WHERE e.customer_id = f.customer_id AND e.name = '{COMPLAINED}' AND {_OF_THE_WINDOW}) AS complained
+         WHERE e.customer_id = f.customer_id AND e.name = '{COMPLAINED}' AND {_OF_THE_WINDOW}) AS complained,
+        (SELECT MIN(m.counted_at) FROM message AS m WHERE {_SENT} AND m.counted_at > :since) AS first_sent_at,
+        (SELECT MIN(e.timestamp) FROM event AS e
+         WHERE e.customer_id = f.customer_id AND e.name = '{COMPLAINED}' AND {_OF_THE_WINDOW}) AS first_complained_at
     FROM fatigue AS f WHERE f.customer_id IN {{keys}}
     """,
-    returns={"customer_id": Text()},
+    returns={
+        "customer_id": Text(),
+        **dict.fromkeys(COUNTS, Id),
+        "first_sent_at": Instant(),
+        "first_complained_at": Instant(),
+    },
 )
 _SILENT = Statement(
     f"""
@@ -152,6 +159,17 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Lately:
+    """What of the window counts of one customer, and the moment of the oldest of it, None where there is nothing.
+
+    Reactions are younger than the emails that they are about, so nothing leaves the window before such an email does.
+    """
+
+    counts: Counts
+    oldest_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
 class Heard:
     """What new events say of one customer: when they last did something, and whether any of it counts."""
 
@@ -160,7 +178,7 @@ class Heard:
 
 
 def watch(connection: Connection, customers: Collection[str], now: datetime) -> None:
-    """Begins to count for these customers, who are written to now and are locked; before the email is reserved."""
+    """Has these customers, who are written to now and are locked, computed as the next day begins."""
     rows = [{"id": customer} for customer in sorted(customers)]
     _WATCH.run(connection, rows=rows, now=now, later=next_look(now))
 
@@ -185,7 +203,7 @@ def is_heard(connection: Connection, now: datetime) -> bool:
     return bool(_HEARD.run(connection, keys=REACTIONS, since=now - WINDOW).scalar_one())
 
 
-def count(connection: Connection, customers: Collection[str], bought: str | None, now: datetime) -> dict[str, Counts]:
+def count(connection: Connection, customers: Collection[str], bought: str | None, now: datetime) -> dict[str, Lately]:
     """What of the window before `now` counts, by customer; `bought` is the event that means a purchase."""
     found = _COUNT.run(
         connection,
@@ -195,7 +213,7 @@ def count(connection: Connection, customers: Collection[str], bought: str | None
         now=now,
         within=BOUGHT_WITHIN / timedelta(seconds=1),
     )
-    return {row[0]: Counts(*row[1:]) for row in found.all()}
+    return {row[0]: Lately(Counts(*row[1:6]), min(filter(None, row[6:]), default=None)) for row in found.all()}
 
 
 def silences(connection: Connection, customers: Collection[str], most: int, now: datetime) -> dict[str, Silence]:

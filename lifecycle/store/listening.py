@@ -15,7 +15,7 @@ from .types import Instant, Json, stamp
 _OPEN = Statement(
     """
     SELECT id, journey, customer_id, key, step, awaiting, arrived, due_at, "trigger", entered_at
-    FROM enrollment WHERE customer_id IN {keys} AND state IN ('active', 'held')
+    FROM enrollment WHERE customer_id IN {keys} AND ended_at IS NULL AND state IN ('active', 'held')
         AND (awaiting IN (SELECT event FROM {rows}) OR journey IN (SELECT journey FROM {rows}))
     ORDER BY id
     """,

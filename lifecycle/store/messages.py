@@ -139,7 +139,7 @@ _DUE = Statement(
            e.state, e.trigger,
            c.email, c.first_name, c.last_name, c.birthday, c.timezone, c.locale, c.created_at, c.traits, c.consents,
            c.erased_at, c.pace, s.reason,
-           CASE WHEN f.wake_at IS NOT NULL THEN f.state END, f.sunset_at
+           f.state, f.sunset_at
     FROM message m
     JOIN enrollment e ON e.id = m.enrollment_id
     JOIN customer c ON c.id = m.customer_id
@@ -191,16 +191,21 @@ def due(connection: Connection, ids: Sequence[int], now: datetime) -> list[Due]:
     return [Due._make(row) for row in _DUE.run(connection, ids=ids, now=now).all()]
 
 
-# Materialized, because PostgreSQL, while its statistics lag behind, would begin with all that is due to anybody.
+# Materialized, because PostgreSQL, while its statistics lag behind, would begin with all that is due to anybody. No
+# journey stands at a digest: those that wait have an index of their own.
 _BESIDE = Statement(
     """
     WITH theirs AS MATERIALIZED (
         SELECT m.id, m.kind, m.state, m.due_at, e.awaiting
         FROM enrollment e JOIN message m ON m.enrollment_id = e.id AND m.step = e.step
-        WHERE e.customer_id IN {keys}
+        WHERE e.customer_id IN {keys} AND e.ended_at IS NULL AND e.state = 'active'
     )
     SELECT id FROM theirs
     WHERE awaiting = 'message' AND state = 'pending' AND due_at <= :now AND id NOT IN {ids}
+    UNION ALL
+    SELECT id FROM message
+    WHERE customer_id IN {keys} AND journey = 'digest' AND wake_at IS NOT NULL
+      AND state = 'pending' AND due_at <= :now AND id NOT IN {ids}
     """
 )
 
@@ -300,7 +305,10 @@ WAKE_HELD = Statement(
         WITH theirs AS MATERIALIZED (
             SELECT m.id, m.state, m.due_at, m.reason
             FROM enrollment e JOIN message m ON m.enrollment_id = e.id AND m.step = e.step
-            WHERE e.customer_id IN {keys} AND e.awaiting = 'message'
+            WHERE e.customer_id IN {keys} AND e.ended_at IS NULL AND e.state = 'active' AND e.awaiting = 'message'
+            UNION ALL
+            SELECT id, state, due_at, reason FROM message
+            WHERE customer_id IN {keys} AND journey = 'digest' AND wake_at IS NOT NULL
         )
         SELECT id FROM theirs
         WHERE state = 'pending' AND due_at > :now AND substr(reason, 1, length(CAST(:reason AS text))) = :reason

@@ -184,18 +184,24 @@ def held(connection: Connection, scope: Scope) -> list[int]:
     return list(_HELD_IDS[scope.kind].run(connection, **_named(scope)).scalars())
 
 
+def held_digests(connection: Connection) -> list[int]:
+    """The ids of the digests that a pause holds; it may cover a section and not the digest's own journey or topic."""
+    return list(_HELD_DIGESTS.run(connection).scalars())
+
+
 def _named(scope: Scope) -> dict[str, str]:
     return {"name": scope.name} if scope.name is not None else {}
 
 
-# What is planned or on its way has a moment to wake at, and that index holds little else.
+# What is planned or on its way has a moment to wake at, and that index holds little else. Of digests on their way each
+# may show what is covered: the operator hears of one too many rather than of one too few.
 _COVERED = {
     kind: Statement(
         f"""
-        SELECT count(*) FILTER (WHERE state = 'pending') AS planned,
-               count(*) FILTER (WHERE state = 'sending') AS sending
+        SELECT count(*) FILTER (WHERE state = 'pending' AND {covers}) AS planned,
+               count(*) FILTER (WHERE state = 'sending' AND ({covers} OR sections IS NOT NULL)) AS sending
         FROM message
-        WHERE wake_at IS NOT NULL AND state IN ('pending', 'sending') AND {covers}
+        WHERE wake_at IS NOT NULL AND state IN ('pending', 'sending')
         """
     )
     for kind, covers in _COVERS.items()
@@ -212,6 +218,11 @@ _HELD_IDS = {
     )
     for kind, covers in _COVERS.items()
 }
+
+_HELD_DIGESTS = Statement(
+    f"SELECT id FROM message WHERE wake_at IS NOT NULL AND {_HELD} AND sections IS NOT NULL ORDER BY id",
+    returns={"id": Id},
+)
 
 _FREE = Statement(
     f"""

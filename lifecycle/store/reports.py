@@ -34,6 +34,7 @@ _MESSAGE: Mapping[str, TypeEngine[Any]] = {
     "sent_at": Instant(),
     "attempts": Id,
     "message_id": Text(),
+    "digest_id": Id,
 }
 """The fields of `messages --json`, in their order; others rely on them."""
 
@@ -58,6 +59,7 @@ _CUSTOMER: Mapping[str, TypeEngine[Any]] = {
     "created_at": Instant(),
     "erased_at": Instant(),
     "traits": Json,
+    "pace": Json,
 }
 _CUSTOMERS = Statement(
     f"""

@@ -109,8 +109,14 @@ class Enrollment(SQLModel, table=True):
 
     __tablename__ = "enrollment"
     __table_args__ = (
-        # The customer first, so that it finds one customer's enrollments too.
+        # The customer first, so that it finds one customer's enrollments too, open ones and others.
         UniqueConstraint("customer_id", "journey", "key", "entry", name="enrollment_once"),
+        Index(
+            "enrollment_open",
+            "customer_id",
+            postgresql_where=text("ended_at IS NULL"),
+            sqlite_where=text("ended_at IS NULL"),
+        ),
         Index(
             "enrollment_held",
             "journey",
@@ -160,7 +166,10 @@ class Message(SQLModel, table=True):
         Index(
             "message_counted",
             "customer_id",
+            "kind",
             "counted_at",
+            "topic",
+            "journey",
             postgresql_where=text("counted_at IS NOT NULL"),
             sqlite_where=text("counted_at IS NOT NULL"),
         ),
@@ -169,6 +178,12 @@ class Message(SQLModel, table=True):
             "capped_at",
             postgresql_where=text("capped_at IS NOT NULL"),
             sqlite_where=text("capped_at IS NOT NULL"),
+        ),
+        Index(
+            "message_digest",
+            "customer_id",
+            postgresql_where=text("journey = 'digest' AND wake_at IS NOT NULL"),
+            sqlite_where=text("journey = 'digest' AND wake_at IS NOT NULL"),
         ),
         Index(
             "message_wake",

@@ -78,6 +78,18 @@ def test_a_story_can_be_told_in_utc(siti: Shop) -> None:
     assert "  20:00  ● order.completed" in out
 
 
+def test_a_story_says_what_a_mute_holds_back_and_when_that_is_looked_at_again(siti: Shop) -> None:
+    message = {"customer_id": "42", "journey": "thanks", "template": "thanks", "kind": "marketing", "topic": "orders"}
+    moments = {"created_at": NOW, "expires_at": NOW, "capped_until": NOW, "due_at": NOW + timedelta(hours=1)}
+    held = {"state": "pending", "reason": "muted:open complaint"}
+    siti.add("message", enrollment_id=1, step="later", message_id="m3", **message, **moments, **held)
+
+    lines = siti.run("customers", "show", "42").stdout.splitlines()
+
+    said = "thanks waits: muted:open complaint, looked at again at 2026-11-23 04:00 or as soon as that is over"
+    assert f"  ○ {said}" in lines
+
+
 def test_a_story_as_json_names_each_record(siti: Shop) -> None:
     records = siti.json("customers", "show", "42")
 
@@ -86,6 +98,30 @@ def test_a_story_as_json_names_each_record(siti: Shop) -> None:
     ]  # fmt: skip
     assert records[0]["birthday"] == "1994-02-28"
     assert records[1]["timestamp"] == "2026-11-22T20:00:00Z"
+
+
+def test_a_story_says_how_much_they_ask_for_and_how_much_they_have_had(any_shop: Shop) -> None:
+    asked = {"at_most": 1, "per_days": 7, "at": "2026-11-01T00:00:00.000000Z"}
+    pause = {"until": "2026-12-31", "at": "2026-11-01T00:00:00.000000Z"}
+    any_shop.add("customer", id="42", created_at=NOW, traits={}, pace={"caps": {"offers": asked}, "pause": pause})
+    counts = {"sent": 12, "opened": 1, "clicked": 0, "bought": 0, "complained": 0}
+    computed = {"score": 0.9167, "state": "saturated", "sunset_at": NOW, "computed_at": NOW}
+    any_shop.add("fatigue", customer_id="42", **counts, **computed)
+
+    lines = any_shop.run("customers", "show", "42", "--utc").stdout.splitlines()
+    records = {record["record"]: record for record in any_shop.json("customers", "show", "42")}
+
+    assert lines[2] == "  pace             they ask for at most 1 per 7 days of offers, nothing until 2026-12-31"
+    assert lines[3] == "  fatigue          saturated: score 0.9167 = 1 - (1 + 2·0 + 4·0) / 12"
+    assert lines[4].strip() == (
+        "in 90 days 12 marketing emails, 1 opened, 0 clicked; 0 purchases soon after one, 0 complaints, "
+        "as of 2026-11-22 20:00"
+    )
+    assert lines[5] == "  sunset           since 2026-11-22 20:00 no marketing, until they do something"
+    assert records["customer"]["pace"]["caps"]["offers"]["at_most"] == 1
+    assert {name: records["fatigue"][name] for name in ("sent", "score", "state", "sunset_at")} == {
+        "sent": 12, "score": 0.9167, "state": "saturated", "sunset_at": "2026-11-22T20:00:00Z",
+    }  # fmt: skip
 
 
 def test_a_story_is_told_even_where_the_journey_files_are_broken(siti: Shop) -> None:

@@ -12,7 +12,7 @@ from tests.cli.conftest import Shop
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 FIELDS = (
     "id customer_id email journey step enrollment_id key template locale kind topic priority state reason subject "
-    "created_at due_at sent_at attempts message_id"
+    "created_at due_at sent_at attempts message_id digest_id"
 )
 
 

@@ -105,3 +105,21 @@ def test_a_relay_that_is_away_is_one_line(shop: Shop) -> None:
 
 def test_an_address_that_is_none_is_one_line(shop: Shop) -> None:
     assert shop.run("send-test", "thanks", "--to", "me", exit_code=1).stderr.count("\n") == 1
+
+
+DIGEST = """<mjml><mj-head><mj-title>{{ sections | length }} for you</mj-title><mj-preview>In one</mj-preview></mj-head>
+<mj-body><mj-section><mj-column><mj-text>{% for section in sections %}<p>{{ section.subject }}, {{ section.topic }}</p>
+{% endfor %}<a href="{{ links.unsubscribe }}">out</a></mj-text></mj-column></mj-section></mj-body></mjml>"""
+
+
+def test_a_digest_is_shown_with_the_emails_that_may_go_into_one(any_shop: Shop) -> None:
+    _add_siti(any_shop)
+    (any_shop.folder / "templates/email/digest").mkdir()
+    (any_shop.folder / "templates/email/digest/gathered.mjml").write_text(DIGEST)
+
+    out = any_shop.run("preview", "digest/gathered", "--text").stdout
+    hers = any_shop.run("preview", "digest/gathered", "--text", "--customer", "42").stdout
+
+    assert out.startswith("Subject: 2 for you\nPreheader: In one\n")
+    assert "Thanks for A1001, orders" in out
+    assert "Thanks for B7, orders" in hers

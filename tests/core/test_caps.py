@@ -17,6 +17,7 @@ from lifecycle.errors import DefinitionError
 from lifecycle.journey.caps import Cap, Keep
 from lifecycle.journey.durations import Duration, days, hours
 from lifecycle.journey.policy import QuietHours
+from lifecycle.journey.steps import Send
 
 # In the night to the 29th clocks go forward in Berlin; a week later they go back in Lord Howe, by half an hour.
 START = datetime(2026, 3, 28, 12, tzinfo=UTC)
@@ -298,8 +299,9 @@ def test_the_longest_reach_is_that_of_the_widest_cap_a_calendar_day_being_up_to_
         lambda: Cap(1, per=days(1), counts="some"),  # type: ignore[arg-type]
         lambda: Cap(1, per=days(1), keep=Keep(2, priority=80)),
         lambda: Keep(0, priority=80),
+        lambda: Send("offer", priority="high"),  # type: ignore[arg-type]
     ],
 )
-def test_a_cap_that_can_mean_nothing_is_refused(wrong: Any) -> None:
+def test_a_cap_or_a_priority_that_can_mean_nothing_is_refused(wrong: Any) -> None:
     with pytest.raises(DefinitionError):
         wrong()

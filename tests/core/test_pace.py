@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import permutations
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -110,7 +110,8 @@ def _falls_under(cap: Cap, mail: Mail) -> bool:
 
 topics = st.sampled_from(["offers", "orders"])
 journeys = st.sampled_from(["win_back", "birthday"])
-mails = st.sampled_from(["marketing", "all"])
+mails: st.SearchStrategy[Literal["marketing", "all"]] = st.sampled_from(["marketing", "all"])
+windows: st.SearchStrategy[Literal["rolling", "calendar"]] = st.sampled_from(["rolling", "calendar"])
 paces = st.fixed_dictionaries(
     {},
     optional={
@@ -125,7 +126,7 @@ paces = st.fixed_dictionaries(
 @st.composite
 def some_caps(draw: st.DrawFn) -> Cap:
     limit = draw(st.integers(0, 5))
-    window = draw(st.sampled_from(["rolling", "calendar"]))
+    window = draw(windows)
     per = draw(st.integers(1, 8).map(days) | (st.integers(1, 90).map(hours) if window == "rolling" else st.nothing()))
     return Cap(
         limit,
@@ -263,7 +264,7 @@ def test_one_half_may_be_wrong_and_the_other_is_kept() -> None:
 
 
 def test_any_order_of_statements_leaves_the_newest_and_of_two_at_once_the_slower() -> None:
-    said = [
+    said: list[tuple[str, dict[str, Any]]] = [
         ("b", {"topic": "offers", "at_most": 1, "per_days": 7}),
         ("b", {"topic": "offers", "at_most": 2, "per_days": 14}),  # as slow, but for longer
         ("b", {"topic": "offers", "at_most": None}),

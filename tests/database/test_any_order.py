@@ -43,6 +43,15 @@ traits = st.fixed_dictionaries(
     },
 )
 topics = st.sampled_from([None, "offers", "orders", 3])
+paces: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries(
+    {},
+    optional={
+        "topic": st.sampled_from([None, "offers", 3]),
+        "at_most": st.sampled_from([None, 0, 1, 2, "many"]),
+        "per_days": st.sampled_from([None, 7, 14]),
+        "pause_until": st.sampled_from([None, "2026-12-31", "2027-01-01", "soon"]),
+    },
+)
 
 
 @st.composite
@@ -60,7 +69,9 @@ def messages(draw: st.DrawFn) -> list[bytes]:
             case 5:
                 name = draw(st.sampled_from(["email.bounced", "email.complained"]))
                 made.append(track(message_id, who, name, at, hard=draw(st.booleans()), address="Ann@b.c"))
-            case 6 if draw(st.booleans()):
+            case 6:
+                made.append(track(message_id, who, "frequency.preferred", at, **draw(paces)))
+            case 7 if draw(st.booleans()):
                 made.append(track(message_id, who, "customer.erased", at))
             case _:
                 made.append(track(message_id, who, "page.viewed", at, traits=draw(traits), page=n))

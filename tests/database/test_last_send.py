@@ -96,20 +96,18 @@ def test_a_branch_knows_that_a_cap_kept_the_email(database: Database) -> None:
 
 
 def test_a_branch_knows_that_the_email_went_into_a_digest_and_the_digest_itself_is_another(database: Database) -> None:
-    stage = stage_of(database, caps=[Cap(0, per=days(1))])
+    names = ("first", "second", "third")
+    later = [Wait("until the digest is out", days(1)), *ways()]
+    told = [journey(Send(name, on_capped="digest"), *later, name=name, priority=90 - n) for n, name in enumerate(names)]
+    stage = stage_of(database, *told, caps=[Cap(1, per=days(1))])
     stage.order("ann")
-    stage.advance(stage.hints.fresh.pop(0)[1])
-    stage.lose_hints()
-    with stage.db.transaction() as connection:
-        connection.exec_driver_sql("UPDATE message SET state = 'skipped', reason = 'digested', wake_at = due_at")
-        columns = "customer_id, enrollment_id, journey, key, template, kind, topic, priority, on_capped, created_at"
-        columns += ", due_at, expires_at, capped_until, attempts"
-        connection.exec_driver_sql(
-            f"INSERT INTO message ({columns}, step, state, message_id, sections) "
-            f"SELECT {columns}, 'digest:1', 'sent', 'another', '[]' FROM message"
-        )
-    stage.run()
-    assert stage.only_enrollment()["reason"] == "digested"
+    stage.run(days(3).rolling)
+    assert {row["journey"]: row["reason"] for row in stage.enrollments()} == {
+        "first": "sent",
+        "second": "digested",
+        "third": "digested",
+    }
+    assert len(stage.sent()) == 2
 
 
 def test_the_newest_email_of_this_very_enrollment_counts(database: Database) -> None:

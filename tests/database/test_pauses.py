@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from datetime import timedelta
+import threading
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
 
 import pytest
 
 from lifecycle import Cap, Journey, Send, days, on
+from lifecycle.errors import StoreError
 from lifecycle.flow.claim import claim
+from lifecycle.flow.deliver import _send
 from lifecycle.flow.pause import pause, resume
+from lifecycle.flow.replay import replay
 from lifecycle.mail.transport import Accepted, Letter, Outcome, Unknown
 from lifecycle.store.database import Database
-from lifecycle.store.pauses import EVERYTHING, Kind, Paused, Pauses, Scope
-from tests.stage import LEASE, Ordered, Stage, project_of
+from lifecycle.store.pauses import EVERYTHING, Kind, Paused, Pauses, Scope, in_force
+from lifecycle.store.recorder import Recorder
+from tests.stage import LEASE, Ordered, Reviewed, Stage, project_of
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 OFFERS = Journey(name="offers", topic="offers", enter=on(Ordered), key=Ordered.order_id, steps=[Send("offer")])
@@ -120,42 +126,37 @@ def test_after_a_crash_behind_a_pause_only_what_was_in_flight_is_uncertain(
     for n in range(3):
         stage.order(f"c{n}", f"o{n}")
     messages = due(stage)
-    pause_at = iter([True])
+    hand_back, dead = Recorder.hand_back, False
 
     class Crash(BaseException):
         pass
 
     def answer(letter: Letter) -> Outcome:
-        if next(pause_at, False):
+        nonlocal dead
+        if len(stage.outbox.letters) == 1:
             pause(database, Scope("topic", "offers"), "a crisis", stage.now)
             return Accepted("ok")
+        dead = True
         raise Crash
+
+    def hand_back_alive(self: Recorder, ids: Sequence[int], claim: str, now: datetime) -> None:
+        if not dead:
+            hand_back(self, ids, claim, now)
 
     stage.outbox.answer = answer
     with monkeypatch.context() as dying:
-        dying.setattr("lifecycle.store.recorder.Recorder.hand_back", _only_first(stage))
+        dying.setattr(Recorder, "hand_back", hand_back_alive)
         with pytest.raises(Crash):
             stage.deliver(messages)
     stage.outbox.answer = lambda letter: Accepted("ok")
     stage.run(LEASE + HOUR)
-    states = [(row["step"], row["state"]) for row in stage.messages()]
-    assert states.count(("thanks", "uncertain")) == 1
-    assert states.count(("thanks", "sent")) == 2
-    assert states.count(("offer", "sent")) == 1
-    assert states.count(("offer", "pending")) == 2
-
-
-def _only_first(stage: Stage) -> Callable[..., None]:
-    """A worker that dies hands nothing back at its end."""
-    from lifecycle.store.recorder import Recorder
-
-    hand_back, calls = Recorder.hand_back, iter([True])
-
-    def once(self: Recorder, *arguments: object) -> None:
-        if next(calls, False):
-            hand_back(self, *arguments)  # type: ignore[arg-type]
-
-    return once
+    states = Counter((row["step"], row["state"]) for row in stage.messages())
+    assert states == {
+        ("offer", "sent"): 1,
+        ("offer", "pending"): 2,
+        ("thanks", "uncertain"): 1,
+        ("thanks", "sent"): 2,
+    }
 
 
 def test_what_may_have_gone_out_before_the_pause_is_sent_once_more_and_no_oftener(database: Database) -> None:
@@ -238,16 +239,12 @@ def test_a_message_that_expires_while_it_is_paused_is_not_sent_late(database: Da
 
 def test_a_resume_waits_for_claims_that_saw_its_pause(postgres_database: Database) -> None:
     """Else what they put off would stay behind, for an hour."""
-    import threading
-
     stage = stage_of(postgres_database, OFFERS)
     pause(postgres_database, Scope("all"), "a crisis", stage.now)
     stage.order("c0")
     messages = due(stage)
-    from lifecycle.store import pauses
-
     with postgres_database.transaction() as claiming:
-        assert pauses.in_force(claiming)
+        assert in_force(claiming)
         done: list[object] = []
         other = threading.Thread(target=lambda: done.append(resume(postgres_database, Scope("all"), stage.now)))
         other.start()
@@ -273,3 +270,60 @@ def test_the_database_is_asked_no_oftener_than_every_quarter_of_a_second(sqlite_
     assert not watcher.now()
     moment = 10.25
     assert watcher.now()
+
+
+def test_a_paused_database_is_not_replayed(sqlite_database: Database) -> None:
+    """Its clock would jump from hour to hour for ever."""
+    stage = stage_of(sqlite_database, OFFERS)
+    pause(sqlite_database, Scope("all"), "a crisis", stage.now)
+    with pytest.raises(StoreError, match="paused"):
+        replay(sqlite_database, stage.project, stage.mailer, [], lease=LEASE, max_lateness=3 * DAY)
+
+
+def digesting(database: Database) -> tuple[Stage, list[int]]:
+    """Somebody whose news and sale wait for a digest, and the messages that make it once the day is over."""
+    steps = {name: [Send(name, on_capped="digest")] for name in ("news", "sale")}
+    first = Journey(name="first", topic="orders", enter=on(Reviewed), steps=[Send("first")])
+    news = Journey(name="news", topic="news", enter=on(Ordered), steps=steps["news"])
+    sale = Journey(name="sale", topic="offers", priority=60, enter=on(Ordered), steps=steps["sale"])
+    stage = stage_of(database, first, news, sale, caps=(Cap(1, per=days(1)),))
+    stage.track("c0", Reviewed, order_id="R1")
+    stage.run()
+    stage.order("c0")
+    stage.run(HOUR)
+    stage.outbox.letters.clear()
+    stage.now += DAY
+    return stage, [row["id"] for row in stage.messages() if row["state"] == "pending"]
+
+
+def by_journey(stage: Stage) -> dict[str, str]:
+    return {row["journey"]: row["state"] for row in stage.messages() if row["journey"] != "first"}
+
+
+def test_what_is_paused_goes_into_no_digest(database: Database) -> None:
+    stage, messages = digesting(database)
+    pause(database, Scope("topic", "news"), "a crisis", stage.now)
+    stage.deliver(messages)
+    assert by_journey(stage) == {"sale": "sent", "news": "pending"}
+    resume(database, Scope("topic", "news"), stage.now)
+    stage.run(2 * DAY)
+    assert by_journey(stage) == {"sale": "sent", "news": "sent"}
+
+
+def test_a_digest_that_shows_what_is_paused_meanwhile_waits_as_a_whole(database: Database) -> None:
+    stage, messages = digesting(database)
+    claimed = claim(stage.db, stage.project, stage.mailer, messages, stage.now, LEASE)
+    (item,) = claimed.letters
+    assert {part.journey for part in item.sections} == {"news", "sale"}
+    pause(database, Scope("journey", "news"), "a crisis", stage.now)
+    claimed.pauses.known = Paused([("journey", "news")])
+    recorder = Recorder(stage.db, stage.pause)
+    _send(stage.mailer, recorder, claimed, lambda: stage.now, lambda: False)
+    recorder.close()
+    stage.run(HOUR)
+    assert stage.sent() == []
+    assert by_journey(stage) == {"sale": "skipped", "news": "skipped", "digest": "pending"}
+    resume(database, Scope("journey", "news"), stage.now)
+    stage.run()
+    assert len(stage.sent()) == 1
+    assert by_journey(stage)["digest"] == "sent"

@@ -622,3 +622,19 @@ def test_a_cap_on_a_topic_that_no_journey_has_never_counts(folder: Folder) -> No
     assert (problem.code, problem.where) == ("unknown_topic", "journeys/policy.py:3")
     assert problem.message == "the cap '1 per 7 days of offer' never counts: no journey has the topic 'offer'"
     assert problem.hint == "did you mean 'offers'? if not, mend its topic=, or drop the cap"
+
+
+def test_a_cap_on_a_journey_that_there_is_not_never_counts(folder: Folder) -> None:
+    folder.write("shop.py", JOURNEY)
+    folder.write(
+        "policy.py",
+        POLICY.replace("import ", "import Cap, days, ").replace(
+            '1 Main Street")', "1 Main Street\"), caps=[Cap(1, per=days(7), journey='shops')]"
+        ),
+    )
+
+    (problem,) = folder.problems()
+
+    assert (problem.code, problem.where) == ("unknown_journey", "journeys/policy.py:3")
+    assert problem.message == "the cap '1 per 7 days in shops' never counts: there is no journey 'shops'"
+    assert problem.hint == "did you mean 'shop'? if not, mend its journey=, or drop the cap"

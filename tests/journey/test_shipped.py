@@ -37,4 +37,4 @@ def test_every_shipped_email_is_sent_by_one_of_them() -> None:
         for step in walk_steps(journey.steps)
         if isinstance(step, Send)
     ]
-    assert sorted(sent) == email_names(Path("templates/email"))
+    assert sorted([*sent, project.policy.digest.template]) == email_names(Path("templates/email"))

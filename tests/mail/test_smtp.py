@@ -8,6 +8,8 @@ import socket
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import closing
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,7 @@ from lifecycle.engine import Engine
 from lifecycle.errors import ConfigurationError
 from lifecycle.mail.relay import Relay
 from lifecycle.mail.smtp import SmtpTransport
-from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown
+from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown, Withdrawn
 from lifecycle.settings import Settings
 from tests.smtp_servers import DROP, HANG, KEEP_AND_DROP, KEEP_AND_HANG, Action, Authority, SmtpServer
 
@@ -615,3 +617,37 @@ def test_no_password_shows_in_any_repr() -> None:
     assert "sesame" not in repr(transport) + repr(vars(transport)) + str(
         Relay.parse("smtps://shop:sesame@mail.example")
     )
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_a_letter_withdrawn_until_its_content_would_leave_does_not_leave(pipelining: bool, lanes: int) -> None:
+    """And those behind it do, over another connection: a server that waits for content cannot be told otherwise."""
+    unwanted = {2, 5, 6}
+    asked: list[int] = []
+
+    def wanted(number: int) -> bool:
+        asked.append(number)
+        return number not in unwanted
+
+    batch = [replace(letter, wanted=partial(wanted, letter.id)) for letter in letters(8)]
+    with SmtpServer(pipelining=pipelining) as server:
+        outcomes = deliver(server, batch, lanes=lanes)
+    assert {number for number, outcome in outcomes.items() if isinstance(outcome, Withdrawn)} == unwanted
+    assert {number for number, outcome in outcomes.items() if isinstance(outcome, Accepted)} == {1, 3, 4, 7, 8}
+    assert sorted(mail.recipients[0] for mail in server.received) == [f"c{n}@example.com" for n in (1, 3, 4, 7, 8)]
+    assert set(asked) == set(range(1, 9))
+
+
+def test_a_letter_is_asked_for_when_the_server_is_ready_and_no_earlier() -> None:
+    """Seconds may pass between pulling a letter and that moment."""
+    withdrawn_at = float("inf")
+
+    def wanted() -> bool:
+        return time.monotonic() < withdrawn_at
+
+    with SmtpServer(delay=0.3) as server:
+        withdrawn_at = time.monotonic() + 1.0  # greeting, EHLO and envelope take 0.9 s, the second envelope more
+        outcomes = deliver(server, [replace(letter, wanted=wanted) for letter in letters(3)])
+        received = len(server.received)
+    assert received == sum(isinstance(outcome, Accepted) for outcome in outcomes.values()) == 1
+    assert names(outcomes) == ["Accepted", "Withdrawn", "Withdrawn"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from threading import Lock
 
 import pytest
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 
 from lifecycle.mail.receiver import Mail
 from lifecycle.mail.smtp import SmtpTransport
-from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown
+from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown, Withdrawn
 from tests.smtp_servers import DROP, KEEP_AND_DROP, Action, SmtpServer
 
 # What may happen to a letter at a step; mostly nothing, or hardly a letter would come through
@@ -78,6 +79,7 @@ def server() -> Iterator[SmtpServer]:
     contents=st.lists(CONTENTS, max_size=25),
     lone_dots=st.booleans(),
     connections=st.sampled_from([1, 2, 4, 8, 99]),
+    withdrawn=st.frozensets(st.integers(0, 24), max_size=6),
 )
 def test_one_true_outcome_per_letter_whatever_the_server_does(
     server: SmtpServer,
@@ -87,6 +89,7 @@ def test_one_true_outcome_per_letter_whatever_the_server_does(
     contents: list[bytes],
     lone_dots: bool,
     connections: int,
+    withdrawn: frozenset[int],
 ) -> None:
     # Given a server that takes so many connections, and on them goes wrong as the script says
     turn, connection = itertools.count(), itertools.count()
@@ -107,7 +110,8 @@ def test_one_true_outcome_per_letter_whatever_the_server_does(
     def pulled() -> Iterator[Letter]:
         for number, data in enumerate(contents):
             witness.pulled.append(number)
-            yield Letter(number, "a@x.example", f"c{number}@example.com", f"<{number}@x>", data)
+            wanted = partial(withdrawn.isdisjoint, [number])
+            yield Letter(number, "a@x.example", f"c{number}@example.com", f"<{number}@x>", data, wanted)
 
     # When letters are delivered
     transport = SmtpTransport(server.url, lanes=lanes)
@@ -124,8 +128,12 @@ def test_one_true_outcome_per_letter_whatever_the_server_does(
                 assert kept[number] == 1
             case Deferred() | Refused():
                 assert kept[number] == 0
+            case Withdrawn():
+                assert number in withdrawn
             case Unknown():
                 assert kept[number] <= 1
+    # and nothing of what was withdrawn
+    assert withdrawn.isdisjoint(witness.seen)
     # and never more in flight than there are lanes, nor any content before its turn
     assert witness.most_in_flight <= lanes
     assert witness.out_of_turn < lanes

@@ -27,6 +27,20 @@ def upgrade() -> None:
         postgresql_where=sa.text("capped_at IS NOT NULL"),
         sqlite_where=sa.text("capped_at IS NOT NULL"),
     )
+    digest = sa.text("journey = 'digest' AND wake_at IS NOT NULL")
+    op.create_index("message_digest", "message", ["customer_id"], postgresql_where=digest, sqlite_where=digest)
+    counted = sa.text("counted_at IS NOT NULL")
+    op.drop_index("message_counted", table_name="message")
+    op.create_index(
+        "message_counted",
+        "message",
+        ["customer_id", "kind", "counted_at", "topic", "journey"],  # all that counting asks for
+        postgresql_where=counted,
+        sqlite_where=counted,
+    )
+    # Whoever has gone through hundreds of journeys is in a few: those are found without looking at the others.
+    still = sa.text("ended_at IS NULL")
+    op.create_index("enrollment_open", "enrollment", ["customer_id"], postgresql_where=still, sqlite_where=still)
     op.create_table(
         "fatigue",
         sa.Column("customer_id", sa.Text(), nullable=False),
@@ -71,6 +85,13 @@ def downgrade() -> None:
     op.drop_table("fingerprint")
     op.drop_table("pause")
     op.drop_table("fatigue")
+    op.drop_index("enrollment_open", table_name="enrollment")
+    counted = sa.text("counted_at IS NOT NULL")
+    op.drop_index("message_counted", table_name="message")
+    op.create_index(
+        "message_counted", "message", ["customer_id", "counted_at"], postgresql_where=counted, sqlite_where=counted
+    )
+    op.drop_index("message_digest", table_name="message")
     op.drop_index("message_capped", table_name="message")
     for column in reversed(_OF_MESSAGES):
         op.drop_column("message", column)
