@@ -17,7 +17,7 @@ from lifecycle.store.fatigue import CLICKED, COMPLAINED, MACHINE, OPENED, Heard,
 from lifecycle.wire import Fact, Track
 
 AT_ONCE = 500
-PER_TICK = 5_000
+PER_TICK = 2_000
 """How many one look of the scheduler computes at most; the rest is for the next looks."""
 
 

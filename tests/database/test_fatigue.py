@@ -241,7 +241,7 @@ def test_what_is_computed_in_sql_is_what_a_person_would_count(
         assert Counts(*(row[name] for name in ("sent", "opened", "clicked", "bought", "complained"))) == counts
         assert (row["score"], row["state"]) == (score(counts), state(counts, heard=heard))
         assert (row["sunset_at"] == NOON) == sun_set_by_hand(mailed, did, person), person
-        sent_at = {m.number: m.at for m in mailed}
+        sent_at: dict[int | None, datetime] = {m.number: m.at for m in mailed}
         if all(sent_at.get(d.number, d.at) <= d.at <= NOON for d in did):  # nobody answers before they are asked
             # Nothing more of it changes before the moment at which it is computed again, which is the next morning.
             morning = NOON.replace(hour=0)
