@@ -25,7 +25,7 @@ START = "start"
 MESSAGE = "message"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one for every decision
 class Standing:
     """Where somebody stands: the step's name, what was awaited there, and whether it came.
 
@@ -38,7 +38,7 @@ class Standing:
     entered_at: datetime
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one for every decision
 class Parked:
     """Stays at `step` until `due_at`, or until what is awaited comes."""
 
@@ -62,7 +62,7 @@ class Held:
     reason: Literal["step_removed"] = "step_removed"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one for every decision
 class Decision:
     """What to do: the traits to set, the email to plan if any, and where the customer is then."""
 

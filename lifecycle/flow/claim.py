@@ -108,8 +108,20 @@ def claim(
         judging.write_digests(connection, writes)
         written_to = {item.envelope.customer_id for item in claimed.letters if item.envelope.marketing}
         watch(connection, project.policy, written_to, now)
-        messages.CLAIM.run(connection, rows=writes, claim=claimed.name, lanes=mailer.transport.lanes)
+        _write(connection, writes, claimed, mailer.transport.lanes, now)
     return claimed
+
+
+def _write(
+    connection: Connection, writes: Sequence[dict[str, Any]], claimed: Claimed, lanes: int, now: datetime
+) -> None:
+    reserved = [write for write in writes if write["state"] == "sending"]
+    kept_back = [write for write in writes if write["state"] != "sending"]
+    if reserved:
+        rows = [{name: write[name] for name in ("id", "position", "email", "locale")} for write in reserved]
+        messages.RESERVE.run(connection, rows=rows, claim=claimed.name, lanes=lanes, now=now, until=claimed.until)
+    if kept_back:
+        messages.KEEP_BACK.run(connection, rows=kept_back, claim=claimed.name)
 
 
 def _more_important(
@@ -202,8 +214,7 @@ class _Judging:
         if isinstance(verdict, Go) and self._is_in_a_digest(row, address):
             verdict = Skip(DIGESTED)
         self.sends.note(row, verdict, self.now)
-        write: dict[str, Any] = {"id": row.id, "reason": row.reason, "attempts": row.attempts}
-        write["email"] = address or row.email
+        write: dict[str, Any] = {"id": row.id, "reason": row.reason, "email": address or row.email}
         once = (row.reason or "").startswith(SENT_AGAIN)  # it may have arrived at the first try
         match verdict:
             case Go():

@@ -215,12 +215,24 @@ def beside(connection: Connection, customers: Sequence[str], ids: Sequence[int],
     return list(_BESIDE.run(connection, keys=customers, ids=ids, now=now).scalars())
 
 
-CLAIM = Statement(
+RESERVE = Statement(
+    """
+    UPDATE message
+    SET state = 'sending', due_at = :now, wake_at = :until, counted_at = :now, claim = :claim, lanes = :lanes,
+        position = rows.position, attempts = message.attempts + 1, email = rows.email, locale = rows.locale
+    FROM {rows}
+    WHERE message.id = rows.id AND message.state = 'pending'
+    """,
+    rows={"id": "bigint", "position": "bigint", "email": "text", "locale": "text"},
+)
+"""Reserves what goes out, which is nearly all of a claim, with as little for each row as can be."""
+
+KEEP_BACK = Statement(
     """
     UPDATE message
     SET state = rows.state, reason = rows.reason, due_at = rows.due_at, wake_at = rows.wake_at,
-        counted_at = rows.counted_at, claim = :claim, position = rows.position, lanes = :lanes,
-        attempts = rows.attempts, email = rows.email, locale = rows.locale,
+        counted_at = CASE WHEN rows.state = 'uncertain' THEN message.counted_at END, claim = :claim, position = NULL,
+        email = rows.email,
         capped_at = COALESCE(message.capped_at, rows.capped_at),
         capped_by = COALESCE(message.capped_by, rows.capped_by),
         lost_to = COALESCE(message.lost_to, rows.lost_to)
@@ -233,17 +245,13 @@ CLAIM = Statement(
         "reason": "text",
         "due_at": "timestamptz",
         "wake_at": "timestamptz",
-        "counted_at": "timestamptz",
-        "position": "bigint",
-        "attempts": "bigint",
         "email": "text",
-        "locale": "text",
         "capped_at": "timestamptz",
         "capped_by": "text",
         "lost_to": "jsonb",
     },
 )
-"""Writes what was judged; the cap that held a message first, and to what, stays."""
+"""Writes what does not go out now, or never will; the cap that held a message first, and to what, stays."""
 
 SETTLE = Statement(
     """

@@ -45,8 +45,8 @@ def of(topic: str, at: datetime, number: int = 0, marketing: bool = True) -> Cou
 class Case:
     """Somebody who may be written to, until something is put in the way."""
 
-    message: Candidate = MESSAGE
-    recipient: Recipient = SITI
+    message: Candidate = field(default_factory=lambda: MESSAGE)
+    recipient: Recipient = field(default_factory=lambda: SITI)
     quiet: QuietHours | None = field(default_factory=lambda: QuietHours(time(21), time(8)))
     consent: Any = "opt_in"
     history: tuple[Counted, ...] = ()

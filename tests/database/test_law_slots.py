@@ -16,10 +16,9 @@ import pytest
 
 from lifecycle import Cap, Journey, Keep, QuietHours, Send, Wait, days, hours, on
 from lifecycle.core.caps import Counted, Slots, counts
+from lifecycle.flow import claim
 from lifecycle.journey.steps import Step
-from lifecycle.store import messages
 from lifecycle.store.database import Database
-from lifecycle.store.sql import Statement
 from tests.core.test_caps import legal
 from tests.stage import NOON, KeptHints, Ordered, Reviewed, Stage, project_of
 
@@ -123,14 +122,13 @@ def test_nobody_gets_what_matters_less_while_the_same_cap_holds_what_matters_mor
 ) -> None:
     """Law 2: every decision is looked at, and every message that was due at it, in whatever hint it was."""
     decisions: list[list[dict[str, Any]]] = []
-    written = Statement.run
+    written = claim._write
 
-    def spy(self: Statement, connection: Any, **parameters: Any) -> Any:
-        if self is messages.CLAIM:
-            decisions.append(parameters["rows"])
-        return written(self, connection, **parameters)
+    def spy(connection: Any, writes: list[dict[str, Any]], *others: Any) -> None:
+        decisions.append(writes)
+        written(connection, writes, *others)
 
-    monkeypatch.setattr(Statement, "run", spy)
+    monkeypatch.setattr(claim, "_write", spy)
     stage = crowded(database, dice)
     rows = {row["id"]: row for row in stage.messages()}
     due: dict[int, datetime | None] = {id: row["created_at"] for id, row in rows.items()}
