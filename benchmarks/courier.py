@@ -21,7 +21,7 @@ import psutil
 
 from benchmarks import seed
 from benchmarks.bench import ROOT
-from lifecycle import clock
+from lifecycle import clock, processes
 from lifecycle.flow.deliver import finish, send
 from lifecycle.flow.mailer import Mailer
 from lifecycle.flow.schedule import claim_due
@@ -111,6 +111,7 @@ def main() -> None:
     recorder = Recorder(db, time.sleep)
     mailer.renderer.compiled(seed.STEP)
     lease: timedelta = settings.lease
+    processes.collect_seldom()  # as a worker does
     print("ready", flush=True)
     for _ in sys.stdin:
         emails, sending, start, cpu = 0, 0.0, time.perf_counter(), time.process_time()

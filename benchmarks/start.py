@@ -24,7 +24,9 @@ def run(bench: Bench) -> Iterator[Line]:
     for _ in range(3):
         with tempfile.TemporaryDirectory(dir=bench.folder) as home:
             cold.append(_milliseconds(bench, Path(home), "check"))
-    yield Line(None, "", cold, "eleven emails through MJML and premailer", "lifecycle check, nothing compiled yet", "ms")
+    yield Line(
+        None, "", cold, "eleven emails through MJML and premailer", "lifecycle check, nothing compiled yet", "ms"
+    )
 
 
 def _milliseconds(bench: Bench, home: Path, argument: str) -> float:

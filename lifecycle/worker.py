@@ -40,6 +40,7 @@ def start() -> None:
     clock.use(settings.make_clock())
     processes.end_once()
     processes.end_with_parent()
+    processes.collect_seldom()
     engine = Engine(settings)
     broker = make_broker(engine)
     dramatiq.set_broker(broker)

@@ -230,7 +230,7 @@ def _suppressed(item: ToSend, outcome: Outcome, now: datetime) -> list[Suppresse
 
 def finish(db: Database, project: Project, ids: Sequence[int], now: datetime, lease: timedelta) -> list[int]:
     """Has the journeys of final messages move on; returns the ids of the messages planned next."""
-    with db.transaction() as connection:
+    with db.transaction(durable=False) as connection:
         messages.LOCK_CUSTOMERS.run(connection, ids=ids)
         told = {(row.enrollment_id, row.step) for row in messages.FINISH.run(connection, ids=ids).all()}
         if not told:
