@@ -272,9 +272,10 @@ def _over(db: Database, first: int, people: int, each: int, now: datetime) -> No
     _run(
         db,
         f"""
-        INSERT INTO enrollment (journey, customer_id, "key", entry, state, step, arrived, "trigger", entered_at)
+        INSERT INTO enrollment (journey, customer_id, "key", entry, state, step, arrived, "trigger", entered_at,
+                                ended_at)
         SELECT '{seed.JOURNEY}', 'customer-' || ({first} + i % {people}), 'past-' || (i / {people}), 1, 'completed',
-               '{seed.STEP}', false, '{{}}', '{stamp(now - timedelta(days=400))}'
+               '{seed.STEP}', false, '{{}}', '{stamp(now - timedelta(days=400))}', '{stamp(now - timedelta(days=390))}'
         FROM {_numbers(db, each * people)}
         """,
     )
