@@ -131,12 +131,14 @@ class _Sending:
     def record(self, letter: Letter, outcome: Outcome) -> None:
         """Notes what became of one."""
         (item, subject), moment = self._in_flight.pop(letter.id), self._now()
-        if isinstance(outcome, Accepted):
+        if isinstance(outcome, Accepted) and moment < self._claimed.until:
             self._recorder.sent(letter.id, self._claimed.name, moment, subject)
         elif isinstance(outcome, Withdrawn):
             self.hand_back([item])
         else:
-            self._settle(_settled(item, outcome, subject, moment), _suppressed(item, outcome, moment))
+            # After the lease it counts from now: what caps look for is claimed at most a lease before it was sent.
+            late = {"counted_at": moment} if moment >= self._claimed.until else {}
+            self._settle(_settled(item, outcome, subject, moment) | late, _suppressed(item, outcome, moment))
 
     def _written(self, item: ToSend) -> tuple[Letter, str]:
         moment = self._now()

@@ -259,7 +259,7 @@ SETTLE = Statement(
     SET state = rows.state, reason = rows.reason, due_at = rows.due_at,
         wake_at = COALESCE(rows.wake_at, message.wake_at),
         sent_at = rows.sent_at, subject = CASE WHEN message.email IS NOT NULL THEN rows.subject END,
-        counted_at = CASE WHEN rows.counts THEN message.counted_at END
+        counted_at = CASE WHEN rows.counts THEN COALESCE(rows.counted_at, message.counted_at) END
     FROM {rows}
     WHERE message.id = rows.id AND message.claim = rows.claim AND message.state IN ('sending', 'uncertain')
     """,
@@ -273,9 +273,11 @@ SETTLE = Statement(
         "sent_at": "timestamptz",
         "subject": "text",
         "counts": "boolean",
+        "counted_at": "timestamptz",
     },
 )
-"""Records outcomes of a claim, also those that come after its lease; none touches what somebody has claimed since.
+"""Records outcomes of a claim, also those that come after its lease, with the moment from which such a one counts; none
+touches what somebody has claimed since.
 
 The lease stays on final rows (`wake_at`), until the enrollment was told. Whoever was forgotten meanwhile (they have no
 `email` then) stays so."""

@@ -765,3 +765,22 @@ def test_a_window_begins_when_the_server_took_the_message_and_not_when_it_was_cl
         timedelta(seconds=50),
         DAY + timedelta(seconds=50),
     ]
+
+
+def test_what_is_accepted_after_its_lease_counts_from_then(database: Database) -> None:
+    stage = stage_of(database, caps=[Cap(1, per=days(1))])
+
+    def answer(letter: Letter) -> Outcome:
+        stage.now += timedelta(hours=3)  # the worker was suspended while its letter was on the way
+        return Accepted("250")
+
+    stage.outbox.answer = answer
+    stage.order("ann")
+    stage.work()
+    assert stage.only_message()["sent_at"] == NOON + timedelta(hours=3)
+    stage.outbox.answer = lambda letter: Accepted("250")
+    stage.now = NOON + DAY + timedelta(minutes=6)
+    stage.order("ann", order_id="A2")
+    stage.run(timedelta(hours=4))
+    moments = sorted(row["sent_at"] for row in stage.messages())
+    assert moments == [NOON + timedelta(hours=3), NOON + DAY + timedelta(hours=3)]
