@@ -149,19 +149,26 @@ def resume(
     with opened.database() as db:
         if not scopes:
             raise click.UsageError("say what: --journey NAME, --topic NAME, --marketing or --all; " + _paused(db))
+        missing = []
         for scope in scopes:
             with progress("resuming") as advance:
                 resumed = resume_sending(db, scope, clock.now(), drop_older_than=drop_older_than, progress=advance)
             if resumed is None:
-                raise LifecycleError(f"{scope} is not paused; {_paused(db)}")
-            if as_json:
+                missing.append(str(scope))
+            elif as_json:
                 row = {"scope": scope.kind, "name": scope.name, "freed": resumed.freed, "dropped": resumed.dropped}
                 write_json([row])
-                continue
-            click.echo(f"resumed: {scope}")
-            click.echo(f"  {_emails(resumed.freed, 'waiting', 'is', 'are')} due now, as far as caps and hours allow")
-            if drop_older_than is not None:
-                click.echo(f"  {_emails(resumed.dropped, 'older', 'was', 'were')} skipped")
+            else:
+                click.echo(f"resumed: {scope}")
+                click.echo(
+                    f"  {_emails(resumed.freed, 'waiting', 'is', 'are')} due now, as far as caps and hours allow"
+                )
+                if drop_older_than is not None:
+                    click.echo(f"  {_emails(resumed.dropped, 'older', 'was', 'were')} skipped")
+        if missing:
+            raise LifecycleError(
+                f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not paused; {_paused(db)}"
+            )
         left = _listed(db)
         if left and not as_json:
             click.echo(f"still paused: {', '.join(str(_scope_of(row)) for row in left)}")

@@ -53,27 +53,40 @@ def resume(
 ) -> Resumed | None:
     """Ends the pause of that scope and makes what it held due at once, in batches; None where there is none.
 
-    The policy is asked of each as ever, so caps and quiet hours hold. What another pause still covers is held again.
-    `drop_older_than`: what was planned longer ago is skipped.
+    The policy is asked of each as ever, so caps and quiet hours hold. What another pause still covers stays held.
+    `drop_older_than`: what was planned longer ago is skipped, before the pause ends: nobody may be faster, and whoever
+    is interrupted repeats it.
     """
+    with db.reading() as connection:
+        since = pauses.since(connection, scope)
+    if since is None:
+        return None
+    freed = dropped = 0
+    if drop_older_than is not None:
+        with db.reading() as connection:
+            ids = pauses.held(connection, scope)
+        for few in _in_batches(ids):
+            with db.transaction() as connection:
+                messages.LOCK_CUSTOMERS.run(connection, ids=few)
+                gone = pauses.drop(connection, few, now - drop_older_than, now)
+            dropped += gone
+            progress(gone)
     with db.transaction() as connection:
-        if not pauses.end(connection, scope, now):
-            return None
+        pauses.end(connection, scope, now)
     with db.reading() as connection:
         ids = pauses.held(connection, scope)
-        digests = [] if scope.name is None else sorted(set(pauses.held_digests(connection)) - set(ids))
-    freed = dropped = 0
+        digests = [] if scope.name is None else sorted(set(pauses.held_digests(connection, scope)) - set(ids))
     for few in _in_batches(ids):
         with db.transaction() as connection:
             messages.LOCK_CUSTOMERS.run(connection, ids=few)
-            if drop_older_than is not None:
+            if drop_older_than is not None:  # what claims put off meanwhile
                 dropped += pauses.drop(connection, few, now - drop_older_than, now)
-            freed += pauses.free(connection, few, now)
+            freed += pauses.free(connection, few, since, now)
         progress(len(few))
     for few in _in_batches(digests):
         with db.transaction() as connection:
             messages.LOCK_CUSTOMERS.run(connection, ids=few)
-            freed += pauses.free(connection, few, now)
+            freed += pauses.free(connection, few, since, now)
     return Resumed(freed, dropped)
 
 

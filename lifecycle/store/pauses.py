@@ -11,10 +11,10 @@ import logging
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
-from sqlalchemy import Connection, Text
+from sqlalchemy import Connection, CursorResult, Text
 from sqlalchemy.exc import DBAPIError
 
 from .database import Database
@@ -102,9 +102,17 @@ _RESUME = Statement(
     """
     UPDATE pause SET resumed_at = :now
     WHERE resumed_at IS NULL AND scope = :scope AND COALESCE(name, '') = COALESCE(:name, '')
-    RETURNING id
     """
 )
+_SINCE = Statement(
+    """
+    SELECT min(before.paused_at) AS since
+    FROM pause AS this JOIN pause AS before ON before.id = this.id OR before.resumed_at >= this.paused_at
+    WHERE this.resumed_at IS NULL AND this.scope = :scope AND COALESCE(this.name, '') = COALESCE(:name, '')
+    """,
+    returns={"since": Instant()},
+)
+"""One that ended meanwhile may have held the same messages; if it did not, they only may wait longer."""
 
 
 def in_force(connection: Connection) -> Paused:
@@ -154,9 +162,15 @@ def begin(connection: Connection, scope: Scope, reason: str, now: datetime) -> N
     _PAUSE.run(connection, scope=scope.kind, name=scope.name, reason=reason, now=now)
 
 
-def end(connection: Connection, scope: Scope, now: datetime) -> bool:
-    """Ends the pauses of exactly that scope; returns whether there was one."""
-    return bool(_RESUME.run(connection, scope=scope.kind, name=scope.name, now=now).all())
+def since(connection: Connection, scope: Scope) -> datetime | None:
+    """From when on messages may have been held that the pause of exactly that scope holds; None where there is none."""
+    moment: datetime | None = _SINCE.run(connection, scope=scope.kind, name=scope.name).scalar_one()
+    return moment
+
+
+def end(connection: Connection, scope: Scope, now: datetime) -> None:
+    """Ends the pauses of exactly that scope."""
+    _RESUME.run(connection, scope=scope.kind, name=scope.name, now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,13 +194,18 @@ def covered(connection: Connection, scope: Scope) -> Covered:
 
 
 def held(connection: Connection, scope: Scope) -> list[int]:
-    """The ids of the messages that a pause holds and that fall under the scope, the most valuable first."""
-    return list(_HELD_IDS[scope.kind].run(connection, **_named(scope)).scalars())
+    """The ids of the messages that the pause of that scope holds and no other does, the most valuable first."""
+    return _by_no_other(connection, scope, _HELD_IDS[scope.kind].run(connection, **_named(scope)))
 
 
-def held_digests(connection: Connection) -> list[int]:
-    """The ids of the digests that a pause holds; it may cover a section and not the digest's own journey or topic."""
-    return list(_HELD_DIGESTS.run(connection).scalars())
+def held_digests(connection: Connection, scope: Scope) -> list[int]:
+    """The same of digests: a pause may cover a section and not the digest's own journey or topic."""
+    return _by_no_other(connection, scope, _HELD_DIGESTS.run(connection))
+
+
+def _by_no_other(connection: Connection, scope: Scope, rows: CursorResult[Any]) -> list[int]:
+    others = Paused({(row.scope, row.name) for row in _READ.run(connection)} - {(scope.kind, scope.name)})
+    return [row.id for row in rows if not others.stops(row.journey, row.topic, row.kind == "marketing")]
 
 
 def _named(scope: Scope) -> dict[str, str]:
@@ -213,39 +232,65 @@ _NAMES = Statement(
 )
 _HELD_IDS = {
     kind: Statement(
-        f"SELECT id FROM message WHERE wake_at IS NOT NULL AND {_HELD} AND {covers} ORDER BY priority DESC, id",
-        returns={"id": Id},
+        f"""
+        SELECT id, journey, topic, kind FROM message
+        WHERE wake_at IS NOT NULL AND {_HELD} AND {covers}
+        ORDER BY priority DESC, id
+        """,
+        returns={"id": Id, "journey": Text(), "topic": Text(), "kind": Text()},
     )
     for kind, covers in _COVERS.items()
 }
-
 _HELD_DIGESTS = Statement(
-    f"SELECT id FROM message WHERE wake_at IS NOT NULL AND {_HELD} AND sections IS NOT NULL ORDER BY id",
-    returns={"id": Id},
+    f"""
+    SELECT id, journey, topic, kind FROM message
+    WHERE wake_at IS NOT NULL AND {_HELD} AND sections IS NOT NULL
+    ORDER BY id
+    """,
+    returns={"id": Id, "journey": Text(), "topic": Text(), "kind": Text()},
 )
 
+_PATIENCE_OF = Statement(
+    f"SELECT id, created_at, expires_at, capped_until FROM message WHERE id IN {{ids}} AND {_HELD}",
+    returns={"id": Id, "created_at": Instant(), "expires_at": Instant(), "capped_until": Instant()},
+)
 _FREE = Statement(
-    f"""
-    UPDATE message
-    SET due_at = :now, wake_at = :now, reason = CASE WHEN reason = 'paused' THEN NULL ELSE 'sent_again' END
-    WHERE id IN {{ids}} AND {_HELD}
-    RETURNING id
     """
+    UPDATE message
+    SET due_at = :now, wake_at = :now, reason = CASE WHEN reason = 'paused' THEN NULL ELSE 'sent_again' END,
+        capped_until = rows.capped_until
+    FROM {rows}
+    WHERE message.id = rows.id
+    """,
+    rows={"id": "bigint", "capped_until": "timestamptz"},
 )
 _DROP = Statement(
     f"""
     UPDATE message
     SET state = CASE WHEN reason = 'paused' THEN 'skipped' ELSE 'uncertain' END, wake_at = :now
     WHERE id IN {{ids}} AND {_HELD} AND created_at < :planned_before
+      AND (sections IS NULL OR NOT EXISTS (SELECT 1 FROM pause WHERE resumed_at IS NULL AND name IS NOT NULL))
     RETURNING id
     """
 )
-"""One whose first try may have arrived is uncertain, not skipped. `wake_at` has the journey told."""
+"""One whose first try may have arrived is uncertain, not skipped. `wake_at` has the journey told.
+
+A digest may show what a pause of another journey or topic covers.
+"""
 
 
-def free(connection: Connection, ids: Sequence[int], now: datetime) -> int:
-    """Makes those that are held due at once; their customers are locked. Returns how many they were."""
-    return len(_FREE.run(connection, ids=ids, now=now).all())
+def free(connection: Connection, ids: Sequence[int], since: datetime, now: datetime) -> int:
+    """Makes those that are held due at once; their customers are locked. Returns how many they were.
+
+    Held since then, or since they were planned, they waited for no cap: they may wait that much longer for one.
+    """
+    rows = [
+        {"id": row.id, "capped_until": min(row.capped_until, row.expires_at - paused) + paused}
+        for row in _PATIENCE_OF.run(connection, ids=ids)
+        for paused in [max(now - max(since, row.created_at), timedelta(0))]
+    ]
+    _FREE.run(connection, rows=rows, now=now)
+    return len(rows)
 
 
 def drop(connection: Connection, ids: Sequence[int], planned_before: datetime, now: datetime) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -128,6 +129,23 @@ def test_resuming_what_is_not_paused_says_what_is(shop: Shop) -> None:
     result = shop.run("resume", "--all", exit_code=1)
 
     assert result.stderr == "error: everything is not paused; paused are topic offers (--topic offers)\n"
+
+
+@pytest.mark.parametrize("missing", [["everything"], ["everything", "topic news"]], ids=str)
+def test_one_that_is_not_paused_does_not_stop_the_others(shop: Shop, missing: list[str]) -> None:
+    shop.run("pause", "--journey", "thanks", "--topic", "offers", "--topic", "orders", "--reason", "x")
+    more = ["--topic", "news"] if "topic news" in missing else []
+
+    result = shop.run("resume", "--all", *more, "--journey", "thanks", "--topic", "offers", "--json", exit_code=1)
+
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [
+        {"scope": scope, "name": name, "freed": 0, "dropped": 0}
+        for scope, name in (("journey", "thanks"), ("topic", "offers"))
+    ]
+    verb = "is" if len(missing) == 1 else "are"
+    assert result.stderr == (
+        f"error: {' and '.join(missing)} {verb} not paused; paused are topic orders (--topic orders)\n"
+    )
 
 
 def test_broken_journey_files_do_not_stand_in_the_way(shop: Shop) -> None:

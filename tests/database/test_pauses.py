@@ -16,6 +16,7 @@ from lifecycle.flow.deliver import _send
 from lifecycle.flow.pause import pause, resume
 from lifecycle.flow.replay import replay
 from lifecycle.mail.transport import Accepted, Letter, Outcome, Unknown
+from lifecycle.store import pauses
 from lifecycle.store.database import Database
 from lifecycle.store.pauses import EVERYTHING, Kind, Paused, Pauses, Scope, in_force
 from lifecycle.store.recorder import Recorder
@@ -221,6 +222,138 @@ def test_what_is_dropped_ends_with_its_reason_and_its_journey_goes_on(database: 
         "new": ("sent", None),
     }
     assert {row["state"] for row in stage.enrollments()} == {"completed"}
+
+
+def test_what_is_too_old_is_dropped_though_claims_look_at_it_meanwhile(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is held becomes due each hour, to be looked at: also while it is being dropped."""
+    stage = stage_of(database, OFFERS)
+    pause(database, Scope("marketing"), "a crisis", stage.now)
+    stage.order("c0")
+    stage.run(3 * DAY)
+
+    def overtaken(ids: list[int]) -> list[list[int]]:
+        stage.now += HOUR
+        stage.tick()
+        stage.work()
+        return [ids] if ids else []
+
+    monkeypatch.setattr("lifecycle.flow.pause._in_batches", overtaken)
+    resumed = resume(database, Scope("marketing"), stage.now, drop_older_than=2 * DAY)
+    assert resumed is not None
+    assert (resumed.freed, resumed.dropped) == (0, 1)
+    stage.run()
+    assert stage.states() == {"offer": "skipped: paused"}
+
+
+def test_an_interrupted_drop_is_made_good_by_repeating_it(database: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = stage_of(database, OFFERS)
+    pause(database, Scope("marketing"), "a crisis", stage.now)
+    stage.order("c0")
+    stage.run(3 * DAY)
+
+    def interrupt(*arguments: object) -> int:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as interrupted:
+        interrupted.setattr(pauses, "drop", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            resume(database, Scope("marketing"), stage.now, drop_older_than=2 * DAY)
+    stage.run(2 * HOUR)
+    assert stage.states() == {"offer": "pending: paused"}
+    resumed = resume(database, Scope("marketing"), stage.now, drop_older_than=2 * DAY)
+    assert resumed is not None
+    assert (resumed.freed, resumed.dropped) == (0, 1)
+
+
+def test_what_claims_put_off_during_the_drop_is_dropped_as_well(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stage = stage_of(database, OFFERS)
+    pause(database, Scope("marketing"), "a crisis", stage.now)
+    stage.order("c0")
+    messages = due(stage)
+    stage.now += 3 * DAY
+
+    def overtaken(ids: list[int]) -> list[list[int]]:
+        if messages:
+            stage.deliver([messages.pop()])
+        return [ids] if ids else []
+
+    monkeypatch.setattr("lifecycle.flow.pause._in_batches", overtaken)
+    resumed = resume(database, Scope("marketing"), stage.now, drop_older_than=2 * DAY)
+    assert resumed is not None
+    assert (resumed.freed, resumed.dropped) == (0, 1)
+
+
+def test_what_another_pause_still_covers_is_not_dropped_until_that_one_ends(database: Database) -> None:
+    stage = stage_of(database, OFFERS)
+    scopes = (Scope("marketing"), Scope("journey", "offers"))
+    for scope in scopes:
+        pause(database, scope, "a crisis", stage.now)
+    stage.order("c0")
+    stage.run(3 * DAY)
+    first, last = (resume(database, scope, stage.now, drop_older_than=2 * DAY) for scope in scopes)
+    assert first is not None
+    assert last is not None
+    assert (first.freed, first.dropped) == (0, 0)
+    assert (last.freed, last.dropped) == (0, 1)
+
+
+def test_a_digest_that_shows_what_another_pause_covers_is_not_dropped(database: Database) -> None:
+    stage, messages = digesting(database)
+    claimed = claim(stage.db, stage.project, stage.mailer, messages, stage.now, LEASE)
+    claimed.pauses.known = EVERYTHING
+    recorder = Recorder(stage.db, stage.pause)
+    _send(stage.mailer, recorder, claimed, lambda: stage.now, lambda: False)
+    recorder.close()
+    for scope in (Scope("marketing"), Scope("journey", "news")):
+        pause(database, scope, "a crisis", stage.now)
+    stage.run(3 * HOUR)
+    resumed = resume(database, Scope("marketing"), stage.now, drop_older_than=HOUR)
+    assert resumed is not None
+    assert resumed.dropped == 0
+    assert by_journey(stage)["digest"] == "pending"
+
+
+def test_a_pause_takes_nothing_from_the_time_to_wait_for_a_cap(database: Database) -> None:
+    """However long it is, nothing is lost."""
+    journeys = (Journey(name=n, topic=n, enter=on(Ordered), steps=[Send(n, expires=days(30))]) for n in "abc")
+    stage = stage_of(database, *journeys, caps=(Cap(1, per=days(1)),))
+    pause(database, Scope("marketing"), "a crisis", stage.now)
+    stage.order("c0")
+    stage.run(4 * DAY)
+    resume(database, Scope("marketing"), stage.now)
+    stage.run(4 * DAY)
+    assert set(stage.states().values()) == {"sent"}
+
+
+def test_the_time_to_wait_for_a_cap_is_moved_by_what_the_pauses_took(database: Database) -> None:
+    """Also by one that ended while another held the same; and not beyond the moment at which it expires."""
+    stage = stage_of(database, OFFERS)
+    stage.order("c0")
+    due(stage)
+    before = stage.only_message()["capped_until"]
+    stage.now += HOUR
+    pause(database, Scope("marketing"), "a crisis", stage.now)
+    stage.now += HOUR
+    pause(database, Scope("topic", "offers"), "another", stage.now)
+    stage.tick()
+    stage.work()
+    stage.now += HOUR
+    resume(database, Scope("marketing"), stage.now)
+    stage.now += HOUR
+    resume(database, Scope("topic", "offers"), stage.now)
+    message = stage.only_message()
+    assert message["capped_until"] == before + 3 * HOUR
+    pause(database, Scope("topic", "offers"), "once more", stage.now + HOUR)
+    stage.now += 2 * HOUR
+    stage.tick()
+    stage.work()
+    stage.now += 60 * DAY
+    resume(database, Scope("topic", "offers"), stage.now)
+    assert stage.only_message()["capped_until"] == message["expires_at"]
 
 
 def test_a_message_that_expires_while_it_is_paused_is_not_sent_late(database: Database) -> None:
