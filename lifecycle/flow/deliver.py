@@ -202,7 +202,13 @@ def _settled(
                 return row | {"state": "failed", "reason": reply, "counts": False}
             again = now + retry_pause(item.attempts)
             reason = f"{SENT_AGAIN}: {reply}" if item.resent else reply
-            return row | {"state": "pending", "reason": reason, "due_at": again, "wake_at": again, "counts": False}
+            return row | {
+                "state": "pending",
+                "reason": reason,
+                "due_at": again,
+                "wake_at": again,
+                "counts": item.resent,
+            }
         case Refused(reply=reply):
             return row | {"state": "failed", "reason": reply, "counts": False}
         case Unknown(reply=reply):

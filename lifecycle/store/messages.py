@@ -63,7 +63,7 @@ RECOVER = Statement(
     UPDATE message
     SET state = CASE WHEN lost.begun AND lost.final THEN 'uncertain' ELSE 'pending' END,
         reason = CASE WHEN NOT lost.begun THEN reason WHEN lost.final THEN 'lease_expired' ELSE 'sent_again' END,
-        counted_at = CASE WHEN lost.begun THEN counted_at END,
+        counted_at = CASE WHEN lost.begun OR reason LIKE 'sent_again%' THEN counted_at END,
         attempts = CASE WHEN lost.begun THEN attempts ELSE attempts - 1 END,
         due_at = :now, wake_at = :now
     FROM (
@@ -231,7 +231,8 @@ KEEP_BACK = Statement(
     """
     UPDATE message
     SET state = rows.state, reason = rows.reason, due_at = rows.due_at, wake_at = rows.wake_at,
-        counted_at = CASE WHEN rows.state = 'uncertain' THEN message.counted_at END, claim = :claim, position = NULL,
+        counted_at = CASE WHEN message.reason LIKE 'sent_again%' THEN message.counted_at END, claim = :claim,
+        position = NULL,
         email = rows.email,
         capped_at = COALESCE(message.capped_at, rows.capped_at),
         capped_by = COALESCE(message.capped_by, rows.capped_by),
@@ -284,11 +285,12 @@ The lease stays on final rows (`wake_at`), until the enrollment was told. Whoeve
 
 HAND_BACK = Statement(
     """
-    UPDATE message SET state = 'pending', counted_at = NULL, attempts = attempts - 1, due_at = :now, wake_at = :now
+    UPDATE message SET state = 'pending', counted_at = CASE WHEN reason LIKE 'sent_again%' THEN counted_at END,
+        attempts = attempts - 1, due_at = :now, wake_at = :now
     WHERE id IN {ids} AND state = 'sending' AND claim = :claim
     """
 )
-"""Gives back what was claimed but not begun."""
+"""Gives back what was claimed but not begun; what may have gone out at its first try counts on."""
 
 FINISH = Statement(
     """
