@@ -56,7 +56,7 @@ class Full:
 class Slots:
     """One customer's slots: their caps, what went out, and what is known to come (`ahead`), at its `at`.
 
-    What is ahead matters only to caps that keep slots.
+    What is ahead matters only to caps that keep slots. An earlier try of a message takes no slot from it.
     """
 
     caps: Sequence[Cap]
@@ -93,17 +93,25 @@ class Slots:
                 return None
             moment = leaving[needed - 1]
 
+    def without_ahead(self) -> Slots:
+        """The same, as if nothing were known to come."""
+        return Slots(self.caps, self.zone, self.past)
+
     def _taken(self, cap: Cap, message: Counted, now: datetime) -> tuple[list[Counted], list[Counted]]:
         """What counts under `cap` at `now`, and what `message` must leave slots for."""
         if cap.window == "rolling":
             since = now - cap.span
-            by = [each for each in self.past if each.at > since and counts(cap, each)]
+            by = [each for each in self.past if each.at > since and counts(cap, each) and not _is_one(each, message)]
         else:
-            by = [each for each in self.past if counts(cap, each) and now < stops_counting(cap, each, self.zone)]
+            by = [
+                each
+                for each in self.past
+                if counts(cap, each) and now < stops_counting(cap, each, self.zone) and not _is_one(each, message)
+            ]
         kept_for: list[Counted] = []
         if cap.keep is not None and message.priority < cap.keep.priority:
             for each in self.ahead:
-                if each.priority < cap.keep.priority or not counts(cap, each) or each.id == message.id != 0:
+                if each.priority < cap.keep.priority or not counts(cap, each) or _is_one(each, message):
                     continue
                 if each.at < now:
                     if now < stops_counting(cap, each, self.zone):
@@ -111,6 +119,11 @@ class Slots:
                 elif starts_counting(cap, each, self.zone) <= now:
                     kept_for.append(each)
         return by, kept_for
+
+
+def _is_one(one: Counted, other: Counted) -> bool:
+    """Whether both are tries of one message."""
+    return one.id == other.id != 0
 
 
 def _kept(cap: Cap, kept_for: Sequence[Counted]) -> int:

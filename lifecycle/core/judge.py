@@ -115,18 +115,18 @@ def judge(
         if recipient.paused_until is not None and now < recipient.paused_until:
             until = recipient.paused_until.astimezone(recipient.zone).date()
             begins = quiet_until(recipient.paused_until, policy.quiet_hours, recipient.zone) or recipient.paused_until
-            free = _next_free(policy, slots, counted, begins)
+            free = _next_free(policy, slots and slots.without_ahead(), counted, begins)
             return _capped(message, free, f"{CAPPED}paused until {until}", (), now)
     if slots is None or counted is None:
         return Go()
     full = slots.full(counted, now)
     if full is None:
         return Go()
-    free = _next_free(policy, slots, counted, now)
-    if full.kept_for and len(full.by) < full.cap.limit:
-        # It may be that what a slot is kept for never takes it.
+    # It may be that what a slot is kept for never takes it: looked at again when nothing else holds the message.
+    free = _next_free(policy, slots.without_ahead(), counted, now)
+    if free == now:
         freed = min(each.at for each in full.kept_for) + _LATE
-        free = freed if free is None else min(free, freed)
+        free = min(_next_free(policy, slots, counted, now) or freed, freed)
     return _capped(message, free, f"{CAPPED}{full.cap.name}", full.ids, now)
 
 

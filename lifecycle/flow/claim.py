@@ -39,7 +39,7 @@ from .digests import DIGESTED, Digests, is_gathered
 from .fatigue import watch
 from .mailer import Envelope, Mailer, deliverable
 from .mutes import muted
-from .sends import Sends
+from .sends import Sends, concerned_by_caps, how_many, short_of_slots
 
 _SOON = timedelta(minutes=1)
 
@@ -57,7 +57,7 @@ class Claimed:
     pauses: Pauses
     letters: list[ToSend] = field(default_factory=list)
     beside: list[int] = field(default_factory=list)
-    """Messages that nobody hinted, claimed because they are more important than some that were."""
+    """Messages that nobody hinted, claimed because they rival some that were."""
 
 
 @dataclass(slots=True)  # one for every message; not frozen, because making a frozen one takes four times as long
@@ -89,7 +89,8 @@ def claim(
         rows = messages.due(connection, ids, now + CLOCKS_DIFFER)
         if not rows:
             return claimed
-        claimed.beside += _more_important(connection, project, rows, ids, now)
+        found = how_many(connection, project.policy, rows, now, lease)
+        claimed.beside += _rivals(connection, project, rows, found, ids, now)
         if claimed.beside:
             rows = messages.due(connection, [*ids, *claimed.beside], now + CLOCKS_DIFFER)
         digests = Digests(connection, project.policy, _with_suppressions(connection, rows), now)
@@ -101,7 +102,7 @@ def claim(
             now,
             exited=_exit_now(connection, project, rows, now),
             muted=muted(connection, project, rows, now),
-            sends=Sends(connection, project, rows, now, lease),
+            sends=Sends(connection, project, rows, now, lease, found=found, paused=pauses.known),
             digests=digests,
         )
         writes = [judging.write(row) for row in rows]
@@ -124,27 +125,36 @@ def _write(
         messages.KEEP_BACK.run(connection, rows=kept_back, claim=claimed.name)
 
 
-def _more_important(
-    connection: Connection, project: Project, rows: Sequence[Due], ids: Sequence[int], now: datetime
+def _rivals(
+    connection: Connection,
+    project: Project,
+    rows: Sequence[Due],
+    found: Mapping[str, Sequence[int]],
+    ids: Sequence[int],
+    now: datetime,
 ) -> list[int]:
-    """Due messages that are not among `ids`, of customers for whom one of lower priority would take their place, or
-    who have others to go out in one digest with them."""
-    if not project.policy.caps:
+    """Due messages that are not among `ids`, of customers for whom one of `rows` might take a slot of theirs: one of
+    lower priority any, each the last; or who have others to go out in one digest with them."""
+    policy = project.policy
+    if not policy.caps:
         return []
     highest = _highest_priority(project)
-    outranked = {row.customer_id for row in rows if row.priority < highest or is_gathered(row)}
-    return messages.beside(connection, sorted(outranked), ids, now) if outranked else []
+    outranked = {row.customer_id for row in concerned_by_caps(rows, policy) if row.priority < highest}
+    gathered = {row.customer_id for row in rows if is_gathered(row)}
+    whose = outranked | gathered | short_of_slots(policy, rows, found)
+    return messages.beside(connection, sorted(whose), ids, now) if whose else []
 
 
 @lru_cache(maxsize=8)
 def _highest_priority(project: Project) -> int:
-    """The most that any message of the project has."""
+    """The most that any message of the project has that obeys caps."""
+    all_mail = any(cap.obeyed_by == "all" for cap in project.policy.caps)
     return max(
         (
             journey.priority_of(step)
             for journey in project.journeys.values()
             for step in walk_steps(journey.steps)
-            if isinstance(step, Send)
+            if isinstance(step, Send) and (all_mail or journey.kind == "marketing")
         ),
         default=0,
     )

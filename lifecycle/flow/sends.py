@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from lifecycle.core.assign import held_out
 from lifecycle.core.calendar import zone_named
 from lifecycle.core.caps import Counted, Slots, counted, longest
-from lifecycle.core.judge import Defer, Go, Skip, Verdict
+from lifecycle.core.judge import Defer, Go, Skip, Verdict, no_consent
 from lifecycle.core.pace import effective_caps
 from lifecycle.journey.caps import Cap
 from lifecycle.journey.policy import Policy
@@ -20,6 +20,9 @@ from lifecycle.journey.project import Project
 from lifecycle.journey.steps import Send
 from lifecycle.store import sends
 from lifecycle.store.messages import Due
+from lifecycle.store.pauses import Paused
+
+_NOTHING_PAUSED = Paused(())
 
 
 class Sends:
@@ -28,19 +31,29 @@ class Sends:
     A message counts from the moment at which the server took it, and that is up to a lease after it was claimed, the
     moment by which the index finds it. So the first look goes a lease further back, and counts generously; the rows
     themselves are read only for customers who may meet a cap in this batch, or have caps of their own: most never do.
+
+    `found`: what `how_many` said of these customers, if it was asked before. `paused`: what operators have stopped.
     """
 
     def __init__(
-        self, connection: Connection, project: Project, rows: Sequence[Due], now: datetime, lease: timedelta
+        self,
+        connection: Connection,
+        project: Project,
+        rows: Sequence[Due],
+        now: datetime,
+        lease: timedelta,
+        *,
+        found: Mapping[str, Sequence[int]] | None = None,
+        paused: Paused = _NOTHING_PAUSED,
     ) -> None:
         self._project = project
+        self._paused = paused
         self._slots: dict[str, Slots] = {}
         policy = project.policy
-        all_mail = any("all" in (cap.counts, cap.obeyed_by) for cap in policy.caps)
-        theirs = Counter(row.customer_id for row in rows if all_mail or row.kind == "marketing")
-        caps = {row.customer_id: caps_of(row, policy) for row in rows if row.customer_id in theirs}
-        usual = sorted(customer for customer, own in caps.items() if own is policy.caps)
-        found = sends.count(connection, policy.caps, usual, now, lease)
+        found = how_many(connection, policy, rows, now, lease) if found is None else found
+        concerned = concerned_by_caps(rows, policy)
+        theirs = Counter(row.customer_id for row in concerned)
+        caps = {row.customer_id: caps_of(row, policy) for row in concerned}
         none = (0,) * len(policy.caps)
         near = {
             customer: own
@@ -70,10 +83,17 @@ class Sends:
         if not outranked:
             return
         until = now + longest([cap for each in outranked for _, cap in keeping[each]])
+        consents = {row.customer_id: row.consents for row in rows}
         for row in sends.AHEAD.run(connection, keys=outranked, until=until).all():
             coming = _coming(row, self._project, now)
-            if coming is not None:
+            if coming is not None and self._may_go(coming, consents[row.customer_id]):
                 self._slots[row.customer_id].ahead.append(coming)
+
+    def _may_go(self, coming: Counted, consents: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Whether neither the customer nor an operator has stopped what is to come."""
+        (topic,), (journey,) = coming.topics, coming.journeys
+        refused = coming.marketing and no_consent(consents, topic, self._project.policy)
+        return not refused and not self._paused.stops(journey, topic, coming.marketing)
 
     def of(self, customer: str) -> Slots | None:
         """The customer's slots; None where no cap can be full, whatever of this batch goes out."""
@@ -88,10 +108,51 @@ class Sends:
         match verdict:
             case Go():
                 slots.past.append(counted(row, now))
+            case Defer(reason="paused"):
+                pass
             case Defer(until=until):
                 slots.ahead.append(counted(row, until))
             case Skip():
                 pass
+
+
+def how_many(
+    connection: Connection, policy: Policy, rows: Sequence[Due], now: datetime, lease: timedelta
+) -> dict[str, tuple[int, ...]]:
+    """How many messages may count under each cap of the policy, by customer; who has caps of their own is absent."""
+    usual = {row.customer_id for row in concerned_by_caps(rows, policy) if caps_of(row, policy) is policy.caps}
+    return sends.count(connection, policy.caps, sorted(usual), now, lease)
+
+
+def short_of_slots(policy: Policy, rows: Sequence[Due], found: Mapping[str, Sequence[int]]) -> set[str]:
+    """The customers for whom `rows` may take the last slot of a cap, `found` being what `how_many` says."""
+    short: set[str] = set()
+    taken: dict[str, list[int]] = {}
+    for row in concerned_by_caps(rows, policy):
+        caps = caps_of(row, policy)
+        if caps is not policy.caps:
+            short.add(row.customer_id)
+            continue
+        numbers = taken.setdefault(row.customer_id, list(found.get(row.customer_id) or [0] * len(caps)))
+        for n, cap in enumerate(caps):
+            if _may_concern(cap, row):
+                numbers[n] += 1
+                if numbers[n] >= cap.limit - (cap.keep.slots if cap.keep else 0):
+                    short.add(row.customer_id)
+    return short
+
+
+def concerned_by_caps(rows: Sequence[Due], policy: Policy) -> Sequence[Due]:
+    """Those that may count towards a cap or obey one."""
+    if any("all" in (cap.counts, cap.obeyed_by) for cap in policy.caps):
+        return rows
+    return [row for row in rows if row.kind == "marketing"]
+
+
+def _may_concern(cap: Cap, row: Due) -> bool:
+    return (row.kind == "marketing" or "all" in (cap.counts, cap.obeyed_by)) and (
+        row.sections is not None or (cap.topic in (None, row.topic) and cap.journey in (None, row.journey))
+    )
 
 
 def caps_of(row: Due, policy: Policy) -> tuple[Cap, ...]:

@@ -305,3 +305,10 @@ def test_the_longest_reach_is_that_of_the_widest_cap_a_calendar_day_being_up_to_
 def test_a_cap_or_a_priority_that_can_mean_nothing_is_refused(wrong: Any) -> None:
     with pytest.raises(DefinitionError):
         wrong()
+
+
+@pytest.mark.parametrize("cap", [Cap(1, per=days(1)), Cap(1, per=days(1), window="calendar")])
+def test_an_earlier_try_of_a_message_takes_no_slot_from_it(cap: Cap) -> None:
+    slots = Slots([cap], UTC_ZONE, [mail(START, id=1)])
+    assert slots.full(mail(START, id=1), START) is None
+    assert slots.full(mail(START, id=2), START) is not None

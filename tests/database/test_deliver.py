@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from lifecycle import Cap, Journey, QuietHours, Send, Wait, always, days, hours, minutes, on
+from lifecycle import Cap, Journey, Keep, QuietHours, Send, Wait, always, days, hours, minutes, on
 from lifecycle.errors import RenderError, TemplateError
 from lifecycle.flow.claim import claim
 from lifecycle.flow.deliver import retry_pause
@@ -20,6 +20,7 @@ from lifecycle.mail.render import Rendered
 from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown
 from lifecycle.store.database import Database
 from lifecycle.testing import PlainRenderer
+from tests.database.test_mutes import statements
 from tests.stage import LEASE, NOON, SENDER, Ordered, Reviewed, Stage, project_of
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -266,6 +267,51 @@ def test_the_higher_priority_goes_first_also_when_it_was_hinted_later(database: 
     assert len(stage.outbox.letters) == 1
 
 
+def test_of_equals_the_one_that_expires_first_takes_the_last_slot_also_when_it_was_hinted_later(
+    database: Database,
+) -> None:
+    later = journey(Send("later"), name="later", key=None)
+    sooner = journey(Send("sooner", expires=hours(5)), name="sooner", key=None)
+    stage = stage_of(database, later, sooner, caps=[Cap(1, per=days(1))])
+    stage.order("ann")
+    planned(stage)
+    ids = {row["step"]: row["id"] for row in stage.messages()}
+    stage.deliver([ids["later"]])
+    assert stage.states() == {"sooner": "sent", "later": "pending: capped:1 per 1 day"}
+
+
+def test_what_was_planned_as_more_important_goes_first_although_no_journey_is_so_important_today(
+    database: Database,
+) -> None:
+    low, caps = journey(Send("low"), name="low", key=None, priority=50), [Cap(1, per=days(1))]
+    stage = stage_of(database, low, journey(Send("high"), name="high", key=None, priority=90), caps=caps)
+    stage.order("ann")
+    planned(stage)
+    stage.project = project_of(low, journey(Send("high"), name="high", key=None, priority=50), caps=caps)
+    ids = {row["step"]: row["id"] for row in stage.messages()}
+    stage.deliver([ids["low"]])
+    assert stage.states() == {"high": "sent", "low": "pending: capped:1 per 1 day"}
+
+
+@pytest.mark.parametrize(("cap", "looks"), [
+    (Cap(2, per=days(1)), 0),
+    (Cap(1, per=days(1), topic="offers"), 0),
+    (Cap(2, per=days(1), keep=Keep(1, priority=80)), 1),
+    (Cap(1, per=days(1)), 1),
+])  # fmt: skip
+def test_what_else_is_due_is_looked_for_only_where_the_last_slot_may_go(
+    database: Database, cap: Cap, looks: int
+) -> None:
+    receipt = journey(Send("receipt"), name="receipt", kind="transactional", priority=90)
+    stage = stage_of(database, journey(), receipt, caps=[cap])
+    stage.order("ann")
+    ids = planned(stage)
+    with statements(database) as run:
+        stage.deliver(ids)
+    assert sum("awaiting = 'message' AND state = 'pending' AND due_at <=" in statement for statement in run) == looks
+    assert set(stage.states().values()) == {"sent"}
+
+
 def test_caps_count_across_batches_in_one_batch_and_what_is_uncertain(database: Database) -> None:
     stage = stage_of(database, journey(Send("thanks", on_capped="skip")), caps=[Cap(2, per=days(1))])
     stage.outbox.answer = lambda letter: Unknown("lost after the final dot")
@@ -428,6 +474,16 @@ def test_transactional_mail_whose_fate_is_unknown_is_sent_once_more_under_the_sa
     assert stage.states() == {"receipt": "uncertain: lost again"}
     assert len(stage.outbox.letters) == 2 + len(between)
     assert len({letter.message_id for letter in stage.outbox.letters}) == 1
+
+
+def test_a_receipt_that_may_have_arrived_does_not_wait_for_the_slot_of_its_own_first_try(database: Database) -> None:
+    cap = Cap(1, per=days(1), counts="all", obeyed_by="all")
+    stage = stage_of(database, journey(Send("receipt"), kind="transactional"), caps=[cap])
+    answers: Iterator[Outcome] = iter([Unknown("lost"), Accepted("ok")])
+    stage.outbox.answer = lambda letter: next(answers)
+    stage.order("ann")
+    stage.run(HOUR)
+    assert stage.only_message()["state"] == "sent"
 
 
 class Unrenderable(PlainRenderer):

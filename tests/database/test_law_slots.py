@@ -17,8 +17,10 @@ import pytest
 from lifecycle import Cap, Journey, Keep, QuietHours, Send, Wait, days, hours, on
 from lifecycle.core.caps import Counted, Slots, counts
 from lifecycle.flow import claim
+from lifecycle.flow.pause import pause
 from lifecycle.journey.steps import Step
 from lifecycle.store.database import Database
+from lifecycle.store.pauses import Scope
 from tests.core.test_caps import legal
 from tests.stage import NOON, KeptHints, Ordered, Reviewed, Stage, project_of
 
@@ -213,6 +215,53 @@ def test_a_kept_slot_is_free_again_soon_after_what_it_was_kept_for_did_not_go(da
     stage.run(3 * DAY)
     (row,) = stage.messages()
     assert row["sent_at"] == NOON + 2 * DAY + MINUTE
+
+
+def test_what_another_cap_holds_is_looked_at_when_that_opens_and_not_when_a_kept_slot_would(database: Database) -> None:
+    birthday = journey(
+        "birthday", "orders", Wait("until the day", hours(2)), Send("birthday", priority=90), goal=Reviewed
+    )
+    first = journey("first", "orders", priority=60)
+    news = journey("news", "news", Send("news", send_within=days(3)))
+    caps = [Cap(1, per=hours(1)), Cap(2, per=days(7), keep=Keep(1, priority=80))]
+    stage = Stage(database, project_of(birthday, first, news, caps=caps))
+    stage.identify("ann", email="ann@example.com")
+    stage.order("ann")
+    stage.run(MINUTE)
+    stage.track("ann", Reviewed)  # the goal: there will be no birthday mail
+    stage.run(5 * DAY)
+    assert {row["journey"]: row["sent_at"] for row in stage.messages()} == {"first": NOON, "news": NOON + HOUR}
+
+
+def test_no_slot_is_kept_for_what_the_customer_or_an_operator_has_stopped(database: Database) -> None:
+    waits = journey("waits", "orders", Wait("until the day", days(2)), Send("waits", priority=90))
+    due = journey("due", "orders", Send("due", priority=90))
+    news = journey("news", "news", Send("news", on_capped="skip"), enter=on(Reviewed), key=Reviewed.order_id)
+    stage = Stage(database, project_of(waits, due, news, caps=[Cap(1, per=days(7), keep=Keep(1, priority=80))]))
+    for name in ("ann", "bob"):
+        stage.identify(name, email=f"{name}@example.com")
+    stage.track("ann", "subscription.withdrawn", topic="orders")
+    stage.order("ann")
+    stage.run(MINUTE)
+    stage.track("ann", Reviewed, order_id="R1")
+    stage.run(MINUTE)
+    pause(stage.db, Scope("topic", "orders"), "the printer burns", stage.now)
+    stage.order("bob")
+    stage.run(MINUTE)
+    stage.track("bob", Reviewed, order_id="R2")
+    stage.run(MINUTE)
+    assert [row["state"] for row in stage.messages() if row["journey"] == "news"] == ["sent", "sent"]
+
+
+def test_what_is_found_stopped_as_it_is_judged_keeps_no_slot_from_the_next(database: Database) -> None:
+    high = journey("high", "orders", Send("high", priority=90))
+    news = journey("news", "news", Send("news", on_capped="skip"))
+    stage = Stage(database, project_of(high, news, caps=[Cap(1, per=days(7), keep=Keep(1, priority=80))]))
+    stage.identify("ann", email="ann@example.com")
+    pause(stage.db, Scope("journey", "high"), "it is wrong", stage.now)
+    stage.order("ann")
+    stage.run(MINUTE)
+    assert stage.states() == {"high": "pending: paused", "news": "sent"}
 
 
 def test_transactional_mail_obeys_only_the_caps_that_say_so_and_waits_like_any_other(database: Database) -> None:
