@@ -20,7 +20,8 @@ from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo
 
 from lifecycle.journey.caps import Cap, Keep
-from lifecycle.journey.durations import Duration
+from lifecycle.journey.durations import LONGEST, Duration
+from lifecycle.journey.origin import is_text
 from lifecycle.journey.policy import Policy
 
 from .calendar import on_day
@@ -87,9 +88,9 @@ def effective_caps(policy: Policy, pace: Pace, state: str | None) -> tuple[Cap, 
 
 
 def personal(pace: Pace) -> Iterator[Cap]:
-    """The caps that a customer asked for."""
+    """The caps that a customer asked for; what names no topic, as it could be kept once, is passed over."""
     for topic, said in sorted(pace.get("caps", {}).items()):
-        if said["at_most"] is not None:
+        if said["at_most"] is not None and is_text(topic):
             per = Duration(days=said["per_days"])
             yield Cap(said["at_most"], per=per, topic=None if topic == ALL else topic).for_one("as they asked")
 
@@ -127,8 +128,8 @@ def pause_day(pace: Pace) -> date | None:
 
 def _cap(properties: Mapping[str, Any], at: str, faults: list[str]) -> tuple[str, dict[str, Any]] | None:
     topic, at_most, per_days = (properties.get(name) for name in ("topic", "at_most", "per_days"))
-    if topic is not None and not (isinstance(topic, str) and topic.strip()):
-        faults.append("the topic is no text; the event was taken, the pace is as it was")
+    if topic is not None and not is_text(topic):
+        faults.append("the topic is no text, or has blanks around it; the event was taken, the pace is as it was")
     elif at_most is None:
         return topic or ALL, {"at_most": None, "per_days": None, "at": at}
     elif type(at_most) is not int or not 0 <= at_most <= _MOST:
@@ -186,8 +187,9 @@ def _lowered(cap: Cap, left: Decimal) -> Cap:
 
 
 def _longer(cap: Cap, left: Decimal) -> Duration:
-    """The window in which one message is as many as `left` are in the cap's."""
+    """The window in which one message is as many as `left` are in the cap's, or the longest there is."""
     if cap.window == "calendar":
-        return Duration(days=ceil(cap.per.days / left))
-    seconds = ceil(Decimal(int(cap.span / timedelta(seconds=1))) / left)
+        return Duration(days=min(ceil(cap.per.days / left), LONGEST.days))
+    longest = LONGEST // timedelta(seconds=1)
+    seconds = min(ceil(Decimal(int(cap.span / timedelta(seconds=1))) / left), longest)
     return Duration(days=seconds // _DAY, seconds=seconds % _DAY)

@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 from lifecycle.errors import DefinitionError
 
 from .durations import Duration, as_span
-from .origin import here, is_text
+from .origin import here, is_priority, is_text
 
 Window: TypeAlias = Literal["rolling", "calendar"]
 Mail: TypeAlias = Literal["marketing", "all"]
@@ -23,7 +23,7 @@ class Keep:
     priority: int
 
     def __post_init__(self) -> None:
-        if type(self.slots) is not int or self.slots < 1 or type(self.priority) is not int:
+        if type(self.slots) is not int or self.slots < 1 or not is_priority(self.priority):
             raise DefinitionError(here(), f"{self!r} keeps nothing", "write keep=Keep(1, priority=80)")
 
 

@@ -9,13 +9,25 @@ from lifecycle.errors import DefinitionError
 
 from .origin import here
 
+LONGEST = timedelta(days=36_525)
+"""A hundred years: what is added to a moment, or taken from it, must still be a moment."""
+
 
 @dataclass(frozen=True, slots=True)
 class Duration:
-    """`days` calendar days (the same wall time in the customer's zone) and `seconds` exact seconds."""
+    """`days` calendar days (the same wall time in the customer's zone) and `seconds` exact seconds.
+
+    Raises DefinitionError where that is more than a hundred years.
+    """
 
     days: int = 0
     seconds: int = 0
+
+    def __post_init__(self) -> None:
+        if self.days * 86_400 + self.seconds > LONGEST // timedelta(seconds=1):
+            raise DefinitionError(
+                here(), "a duration of more than 100 years", f"give at most days({LONGEST.days}), or drop it"
+            )
 
     @property
     def rolling(self) -> timedelta:

@@ -10,21 +10,25 @@ from .durations import Duration, as_span
 from .origin import here
 from .vocabulary import Event, event_name
 
+_LEAST = 0.01
+
 
 @dataclass(frozen=True, slots=True, init=False)
 class Fatigue:
     """What becomes of the caps of customers whose fatigue score says `saturated`.
 
-    `saturated`: the share of each cap that is left to them, above 0 and at most 1. `bought`: the event that means a
-    purchase. The score: docs/caps.md.
+    `saturated`: the share of each cap that is left to them, from 0.01 to 1. `bought`: the event that means a purchase.
+    The score: docs/caps.md.
     """
 
     saturated: float
     bought: str | None
 
     def __init__(self, *, saturated: float, bought: type[Event] | None = None) -> None:
-        if type(saturated) not in (int, float) or not 0 < saturated <= 1:
-            raise DefinitionError(here(), f"saturated={saturated!r} is no share", "write saturated=0.5 to halve caps")
+        if type(saturated) not in (int, float) or not _LEAST <= saturated <= 1:
+            raise DefinitionError(
+                here(), f"saturated={saturated!r} is no share from {_LEAST} to 1", "write saturated=0.5 to halve caps"
+            )
         object.__setattr__(self, "saturated", float(saturated))
         object.__setattr__(self, "bought", None if bought is None else event_name(bought, "bought="))
 

@@ -18,8 +18,8 @@ from .conditions import Condition, PropertyRef, as_condition, of_customer
 from .digest import JOURNEY
 from .durations import Duration, as_span, days
 from .entries import EachYear, Entry, On, OnDate
-from .origin import here, is_text
-from .steps import Exit, Send, Step, as_steps, walk_steps, ways
+from .origin import here, is_priority, is_text
+from .steps import USUAL_PRIORITY, Exit, Send, Step, as_steps, walk_steps, ways
 from .vocabulary import Event, Property, event_name
 
 Kind: TypeAlias = Literal["marketing", "transactional"]
@@ -159,7 +159,7 @@ def _mistakes(journey: Any) -> Iterator[tuple[bool, str, str]]:
     yield not j.steps, "there are no steps", "give at least one Send"
     yield j.kind not in get_args(Kind), f"kind={j.kind!r} is unknown", "say 'marketing' or 'transactional'"
     yield j.leap_day not in get_args(LeapDay), f"leap_day={j.leap_day!r} is unknown", "say 'feb 28', 'mar 1' or 'skip'"
-    yield type(j.priority) is not int, f"priority={j.priority!r} is no whole number", "50 is usual, higher goes first"
+    yield not is_priority(j.priority), f"priority={j.priority!r} is no priority", USUAL_PRIORITY
     share = "give whole percents, 0 to 100"
     yield type(j.holdout) is not int or not 0 <= j.holdout <= 100, f"holdout={j.holdout!r} is no share", share
     transactional = j.holdout > 0 and j.kind == "transactional"

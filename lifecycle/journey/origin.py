@@ -27,6 +27,11 @@ def is_text(value: object) -> bool:
     return isinstance(value, str) and value.strip() == value != "" and is_storable(value)
 
 
+def is_priority(value: object) -> bool:
+    """Whether it is a whole number that databases can hold as a priority."""
+    return type(value) is int and abs(value) < 2**31
+
+
 def is_storable(text: str) -> bool:
     """Whether databases and JSON can hold it: no NUL, no half of a surrogate pair."""
     return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)

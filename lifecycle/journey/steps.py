@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from decimal import Decimal
-from types import NoneType
 from typing import Any, Literal, TypeAlias, get_args
 
 from lifecycle.errors import DefinitionError
@@ -14,11 +13,14 @@ from lifecycle.errors import DefinitionError
 from .conditions import AttributeRef, Condition, PropertyRef, Value, as_condition, constant, of_customer
 from .durations import Duration, as_span, days
 from .entries import as_wall_time
-from .origin import here, is_storable
+from .origin import here, is_priority, is_storable
 from .vocabulary import Attribute, Event, Flag, Property, event_name
 
 OnCapped: TypeAlias = Literal["wait", "skip", "digest"]
 Until: TypeAlias = time | datetime | date | AttributeRef | PropertyRef
+
+USUAL_PRIORITY = "give a whole number: 50 is usual, 100 is high"
+"""The remedy for any other."""
 
 _THREE_DAYS = days(3)
 _FROM_THE_APP = ("email", "created_at", "timezone", "locale", "birthday")
@@ -53,8 +55,8 @@ class Send:
         priority: int | None = None,
         was: str | None = None,
     ) -> None:
-        if type(priority) not in (int, NoneType):
-            raise DefinitionError(here(), f"priority={priority!r} is no whole number", "50 is usual, higher goes first")
+        if priority is not None and not is_priority(priority):
+            raise DefinitionError(here(), f"priority={priority!r} is no priority", USUAL_PRIORITY)
         if on_capped not in get_args(OnCapped):
             raise DefinitionError(here(), f"on_capped={on_capped!r} is unknown", "say 'wait', 'skip' or 'digest'")
         _fill(

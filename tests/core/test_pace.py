@@ -40,6 +40,11 @@ def test_a_pace_is_a_cap_of_their_own_beside_the_policys() -> None:
     assert names(policy, asked("offers", 0, 30)) == ["3 per 7 days", "0 per 30 days of offers, as they asked"]
 
 
+def test_what_was_kept_once_and_names_no_topic_is_passed_over() -> None:
+    pace = {"caps": asked(" offers")["caps"] | asked("off\0ers")["caps"] | asked("offers")["caps"]}
+    assert names(policy_of(), pace) == ["1 per 7 days of offers, as they asked"]
+
+
 def test_a_pace_that_asks_for_no_less_changes_nothing() -> None:
     policy = policy_of(Cap(3, per=days(7)), Cap(1, per=days(7), topic="offers"))
     for pace in (asked("*", 3, 7), asked("*", 9, 7), asked("*", 3, 2), asked("offers", 1, 7), asked("offers", None)):
@@ -71,6 +76,12 @@ def test_the_saturated_are_left_a_share_of_the_messages_or_one_in_a_longer_windo
 ) -> None:
     assert names(policy_of(cap, share=share), {}, SATURATED) == [name]
     assert names(policy_of(cap, share=share), {}, "on_target") == [cap.name]
+
+
+@pytest.mark.parametrize("cap", [Cap(1, per=days(36_525)), Cap(1, per=days(36_525), window="calendar")])
+def test_no_window_grows_past_the_longest(cap: Cap) -> None:
+    (lowered,) = effective_caps(policy_of(cap, share=0.01), {}, SATURATED)
+    assert lowered.span == cap.span
 
 
 def test_transactional_mail_obeys_a_cap_as_it_was() -> None:
@@ -240,6 +251,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"at_most": 1, "per_days": 7, "topic": 3}, "topic"),
     ({"at_most": 1, "per_days": 7, "topic": ["offers"]}, "topic"),
     ({"at_most": None, "topic": " "}, "topic"),
+    ({"at_most": 1, "per_days": 7, "topic": "offers "}, "topic"),
+    ({"at_most": 1, "per_days": 7, "topic": "off\0ers"}, "topic"),
+    ({"at_most": 1, "per_days": 7, "topic": ""}, "topic"),
     ({"pause_until": "31.12.2026"}, "pause_until"),
     ({"pause_until": "2026-02-30"}, "pause_until"),
     ({"pause_until": "2026-W01-1"}, "pause_until"),

@@ -159,3 +159,13 @@ def test_a_value_that_makes_no_sense_is_kept_with_its_reason_and_the_rest_of_the
     pace = document(rows(database, "SELECT pace FROM customer WHERE id = 'ann'")[0][0])
     assert (pace["caps"]["*"]["at_most"], pace["pause"]["until"]) == (1, "2026-12-31")
     assert rows(database, f"SELECT count FROM activity WHERE event = '{PREFERRED}'") == [(2,)]
+
+
+@pytest.mark.parametrize("topic", ["offers ", " ", "\noffers"])
+def test_a_topic_that_no_cap_can_be_of_holds_no_mail_back(database: Database, topic: str) -> None:
+    stage = stage_of(database, Cap(2, per=days(1)))
+    stage.track("ann", PREFERRED, topic=topic, at_most=1, per_days=7)
+    (reason,) = letters(database).values()
+    assert reason.startswith("the topic is no text")
+    news(stage, "ann")
+    assert sent(stage, "ann") == [NOON]

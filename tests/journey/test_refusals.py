@@ -34,6 +34,9 @@ DURATIONS = [
     ("hours(-1)", "hours(-1) is no time at all", "give at least 1"),
     ("minutes(1.5)", "minutes(1.5) wants a whole number", "write minutes(3), say"),
     ("weeks(True)", "weeks(True) wants a whole number", "write weeks(3), say"),
+    ("days(36_526)", "a duration of more than 100 years", "give at most days(36525)"),
+    ("weeks(10**7)", "a duration of more than 100 years", "give at most days(36525)"),
+    ("hours(10**9)", "a duration of more than 100 years", "give at most days(36525)"),
     ("always(3)", "always() wants a duration, not 3", "write days(3)"),
 ]
 CONDITIONS = [
@@ -93,6 +96,8 @@ STEPS = [
     ("Send('hello', name='')", "Send('') has no name", "give a short text"),
     ("Send('hello', was='')", "was=('') has no name", "give a short text"),
     ("Send('hello', on_capped='drop')", "on_capped='drop' is unknown", "say 'wait', 'skip' or 'digest'"),
+    ("Send('hello', priority=-2**31)", "priority=-2147483648 is no priority", "50 is usual"),
+    ("Send('hello', priority=True)", "priority=True is no priority", "50 is usual"),
     ("Send('hello', send_within=3)", "send_within= wants a duration, not 3", "write days(3)"),
     ("Send('hello', expires=3)", "expires= wants a duration, not 3", "write days(3)"),
     ("Wait(days(3))", "has no name", "give a short text"),
@@ -132,7 +137,8 @@ JOURNEYS = [
     (journey("steps=Send('hello')"), "is no list of steps", "put them in brackets"),
     (journey("kind='newsletter'"), "kind='newsletter' is unknown", "say 'marketing' or 'transactional'"),
     (journey("leap_day='feb 30'"), "leap_day='feb 30' is unknown", "say 'feb 28', 'mar 1' or 'skip'"),
-    (journey("priority='high'"), "priority='high' is no whole number", "50 is usual"),
+    (journey("priority='high'"), "priority='high' is no priority", "50 is usual"),
+    (journey("priority=10**20"), "priority=100000000000000000000 is no priority", "50 is usual"),
     (journey("holdout=101"), "holdout=101 is no share", "0 to 100"),
     (journey("holdout=0.1"), "holdout=0.1 is no share", "give whole percents"),
     (journey("holdout=5, kind='transactional'"), "transactional mail cannot be held out", "drop holdout="),
@@ -173,11 +179,17 @@ JOURNEYS = [
     (journey("steps=[Send('a', was='x'), Send('b', was='x')]"), "was='x' is a name of the step at", "drop this was="),
     (journey("steps=[Send('a', was='a')]"), "was='a' is a name of the step at", "drop this was="),
 ]
+POLICIES = [
+    ("Fatigue(saturated=0.00001)", "saturated=1e-05 is no share from 0.01 to 1", "write saturated=0.5"),
+    ("Fatigue(saturated=float('nan'))", "saturated=nan is no share", "write saturated=0.5"),
+    ("Cap(1, per=days(1_000_000))", "a duration of more than 100 years", "give at most days(36525)"),
+    ("Keep(1, priority=10**20)", "keeps nothing", "write keep=Keep(1, priority=80)"),
+]
 
 
 @pytest.mark.parametrize(
     ("expression", "reason", "remedy"),
-    [*DURATIONS, *CONDITIONS, *ENTRIES, *STEPS, *JOURNEYS],
+    [*DURATIONS, *CONDITIONS, *ENTRIES, *STEPS, *JOURNEYS, *POLICIES],
     ids=lambda text: text[:60],
 )
 def test_what_cannot_be_is_refused_where_it_stands(expression: str, reason: str, remedy: str) -> None:
@@ -205,6 +217,9 @@ TAKEN = [
     journey("exit_when=last_send.was_skipped & customer.vip"),
     "Mute('open complaint', when=Ordered.after(Reviewed))",
     "on_date(2, 29)",
+    "Fatigue(saturated=0.01)",
+    "Cap(1, per=days(36_525))",
+    "Send('hello', priority=-5)",
     "Wait('a', until=date(2026, 12, 24))",
     "Wait('a', until=datetime(2026, 12, 24, 18))",
     "Wait('a', until=Ordered.ships_on, at=time(8))",
