@@ -1,8 +1,9 @@
 """An amended policy: what the one before held back is judged anew, without a restart.
 
 A scheduler that sees other caps, mutes or quiet hours than schedulers followed so far says so in the database, and a
-moment later, when every claim that was under way is over, makes due what is held back. A worker that still has another
-policy than the schedulers (its files come later, or its process is slow) puts nothing off for long: `claim` sees to it.
+moment later, when every claim that was under way is over, makes due what is held back, and has those computed again to
+whom marketing has stopped. A worker that still has another policy than the schedulers (its files come later, or its
+process is slow) puts nothing off for long: `claim` sees to it.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Amendments:
         self._print = ""
         self._wait_until = 0.0
         self._to_free: list[int] | None = None
+        self._to_wake: list[str] = []
         self._done = False
 
     def look(self, project: Project, now: datetime) -> int:
@@ -57,8 +59,10 @@ class Amendments:
         if self._to_free is None:
             with self._db.reading() as connection:
                 self._to_free = fingerprints.held(connection, now)[::-1]
+                self._to_wake = fingerprints.sunset(connection)[::-1]
         freed = self._free_some(self._to_free, now)
-        if not self._to_free:
+        self._wake_some(self._to_wake, now)
+        if not self._to_free and not self._to_wake:
             with self._db.transaction() as connection:
                 fingerprints.all_freed(connection, self._print)
             self._to_free, self._done = None, True
@@ -87,3 +91,10 @@ class Amendments:
             del ids[-_AT_ONCE:]
             freed += len(few)
         return freed
+
+    def _wake_some(self, customers: list[str], now: datetime) -> None:
+        """Takes from the end of `customers`; at most so many as are freed in one look."""
+        for _ in range(0, min(len(customers), _PER_LOOK), _AT_ONCE):
+            with self._db.transaction() as connection:
+                fingerprints.wake(connection, customers[-_AT_ONCE:], now)
+            del customers[-_AT_ONCE:]

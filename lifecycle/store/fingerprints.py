@@ -29,6 +29,17 @@ _FREE = Statement(
     f"UPDATE message SET due_at = :now, wake_at = :now WHERE id IN {{ids}} AND wake_at > :now AND {_BY_POLICY}"
 )
 
+_SUNSET = Statement("SELECT customer_id FROM fatigue WHERE sunset_at IS NOT NULL ORDER BY customer_id")
+_WAKE = Statement(
+    """
+    UPDATE fatigue SET wake_at = :now WHERE customer_id IN (
+        SELECT customer_id FROM fatigue
+        WHERE customer_id IN {keys} AND sunset_at IS NOT NULL AND (wake_at IS NULL OR wake_at > :now)
+        ORDER BY customer_id {lock}
+    )
+    """
+)
+
 
 def followed(connection: Connection) -> tuple[str | None, str | None]:
     """The fingerprint of the policy that schedulers follow, and of the one for which everything held was freed."""
@@ -55,3 +66,13 @@ def held(connection: Connection, now: datetime) -> list[int]:
 def free(connection: Connection, ids: Sequence[int], now: datetime) -> None:
     """Makes those due at once; their customers are locked."""
     _FREE.run(connection, ids=ids, now=now)
+
+
+def sunset(connection: Connection) -> list[str]:
+    """Those for whom marketing has stopped."""
+    return list(_SUNSET.run(connection).scalars())
+
+
+def wake(connection: Connection, customers: Sequence[str], now: datetime) -> None:
+    """Has those of them for whom it has stopped computed again at once."""
+    _WAKE.run(connection, keys=customers, now=now)

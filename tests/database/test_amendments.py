@@ -8,13 +8,21 @@ from typing import Any
 
 import pytest
 
-from lifecycle import Cap, Journey, Mute, QuietHours, Send, days, on
+from lifecycle import Cap, Fatigue, Journey, Mute, QuietHours, Send, Sunset, Wait, days, on
 from lifecycle.flow.amendments import Amendments, fingerprint
+from lifecycle.store import fingerprints
 from lifecycle.store.database import Database
 from tests.stage import Ordered, Reviewed, Stage, project_of
 
 SECOND, HOUR, DAY = timedelta(seconds=1), timedelta(hours=1), timedelta(days=1)
 OFFERS = Journey(name="offers", topic="offers", enter=on(Ordered), key=Ordered.order_id, steps=[Send("offer")])
+NEWS = Journey(
+    name="news",
+    topic="news",
+    enter=on(Ordered),
+    steps=[Wait("a", days(7)), Send("first"), Wait("b", days(4)), Send("second"), Wait("c", days(4)), Send("third")],
+)
+HALF = Fatigue(saturated=0.5)
 ONE, THREE = Cap(1, per=days(1)), Cap(3, per=days(1))
 
 
@@ -96,6 +104,31 @@ def test_without_a_mute_what_it_held_goes_out(database: Database) -> None:
     shop.amend()
     shop.seconds(5)
     assert shop.fates() == ["sent"]
+
+
+@pytest.mark.parametrize("amended", [Sunset(after=9, silent_for=days(1)), Sunset(after=1, silent_for=days(60)), None])
+def test_a_looser_sunset_holds_for_whom_it_has_set_on_already(database: Database, amended: Sunset | None) -> None:
+    stage = Stage(database, project_of(OFFERS, NEWS, fatigue=HALF, sunset=Sunset(after=1, silent_for=days(1))))
+    amendments = Amendments(database, monotonic=(watch := Watch()))
+    for person in ("ann", "ben"):
+        stage.identify(person, email=f"{person}@example.com")
+        stage.order(person)
+        stage.run()
+    amendments.look(stage.project, stage.now)
+    watch.time += 5
+    amendments.look(stage.project, stage.now)
+    stage.run(12 * DAY)
+    assert stage.states()["first"] == "sent"
+    assert stage.states()["second"] == "skipped: sunset"
+
+    stage.project = project_of(OFFERS, NEWS, sunset=amended, fatigue=HALF)
+    for _ in range(2):
+        amendments.look(stage.project, stage.now)
+        watch.time += 5
+    stage.run(4 * DAY)
+    with database.reading() as connection:
+        assert fingerprints.sunset(connection) == []
+    assert stage.states()["third"] == "sent"
 
 
 def test_what_a_scheduler_finds_changed_when_it_starts_counts_too(database: Database) -> None:
