@@ -51,7 +51,9 @@ def main() -> int:
     lines: list[Line] = []
     began = time.monotonic()
     with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-bench-")))
+        folder = Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="lifecycle-bench-", ignore_cleanup_errors=True))
+        )
         bench = Bench(folder, Sizes(options.quick), _DATABASES[options.on], stack)
         for name in options.only or PARTS:
             print(f"\n{name}", flush=True)
