@@ -111,7 +111,7 @@ def judge(
     if marketing:
         quiet = quiet_until(now, policy.quiet_hours, recipient.zone)
         if quiet:
-            return Defer(quiet, "quiet_hours")
+            return Defer(min(quiet, message.expires_at), "quiet_hours")
         if recipient.paused_until is not None and now < recipient.paused_until:
             until = recipient.paused_until.astimezone(recipient.zone).date()
             begins = quiet_until(recipient.paused_until, policy.quiet_hours, recipient.zone) or recipient.paused_until
@@ -136,7 +136,7 @@ def _capped(
     """What becomes of a message that has no slot before `free`."""
     if message.on_capped == "skip" or now >= message.capped_until:
         return Skip(reason, lost_to)
-    return Defer(min(free or message.capped_until, message.capped_until), reason, lost_to)
+    return Defer(min(free or message.capped_until, message.capped_until, message.expires_at), reason, lost_to)
 
 
 def _next_free(policy: Policy, slots: Slots | None, counted: Counted | None, moment: datetime) -> datetime | None:

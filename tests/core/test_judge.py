@@ -213,3 +213,13 @@ def test_a_capped_message_is_given_up_when_its_time_is_over() -> None:
 
 def test_a_message_whose_time_for_waiting_is_over_still_goes_when_no_cap_is_full() -> None:
     assert Case().message_with(capped_until=NOON - timedelta(days=1)).verdict() == Go()
+
+
+def test_nothing_is_put_off_past_its_expiry() -> None:
+    """A journey waits for the fate of its message, which is known then."""
+    full = replace(Case(), history=(of("offers", NOON - timedelta(hours=1)),))
+    soon: dict[str, Any] = {"expires_at": NIGHT + timedelta(hours=1), "on_capped": "wait"}
+    assert full.message_with(**soon).verdict() == Defer(soon["expires_at"], "capped:1 per 7 days of offers")
+    assert replace(Case(), now=NIGHT).message_with(**soon).verdict() == Defer(soon["expires_at"], "quiet_hours")
+    left_alone = Case().message_with(**soon).recipient_with(paused_until=NEW_YEAR)
+    assert left_alone.verdict() == Defer(soon["expires_at"], "capped:paused until 2026-12-31")
