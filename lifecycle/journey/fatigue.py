@@ -41,7 +41,7 @@ class Sunset:
     silent_for: Duration
 
     def __init__(self, *, after: int, silent_for: Duration) -> None:
-        if type(after) is not int or after < 1:
+        if type(after) is not int or not 1 <= after < 2**31:
             raise DefinitionError(here(), f"after={after!r} is no number of sends", "give at least 1")
         object.__setattr__(self, "after", after)
         object.__setattr__(self, "silent_for", as_span(silent_for, "silent_for="))

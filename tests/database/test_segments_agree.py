@@ -152,7 +152,7 @@ def _counts(draw: st.DrawFn, depth: int) -> Condition:
     event = draw(st.sampled_from(EVENTS))
     least = draw(st.sampled_from([0, 1, 1, 2, 3]))
     most = draw(st.sampled_from([None, least, least + 1]))
-    last = draw(st.sampled_from([None, *WINDOWS, days(10**6)]))
+    last = draw(st.sampled_from([None, *WINDOWS, days(36_525)]))
     where = draw(_trees(depth - 1, event)) if depth > 0 and draw(st.booleans()) else None
     return Count(event, least, most, last, where)
 
