@@ -22,6 +22,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from .turn import execute_in_turn
 
 _PATIENT = "PRAGMA busy_timeout=30000"
+_MAPPED = 1 << 40  # bytes; SQLite takes as much of it as it was built for, 2 GB mostly
 _STATISTICS_SINCE = text("SELECT COALESCE(extract(epoch FROM stats_reset)::text, '') FROM pg_stat_bgwriter")
 
 
@@ -61,12 +62,15 @@ class Database:
         return error
 
     @contextmanager
-    def transaction(self, *, durable: bool = True) -> Iterator[Connection]:
+    def transaction(self, *, durable: bool = True, mapped: bool = False) -> Iterator[Connection]:
         """A read-write transaction, committed at the end, rolled back on any error.
 
-        One that is not `durable` may be undone by a power cut, on SQLite: for what is found and done again then.
+        On SQLite: one that is not `durable` may be undone by a power cut: for what is found and done again then. One
+        that is `mapped` reads the file where the system keeps it, instead of copying each page: for what reads all
+        over it; the process is shown as large as what it read.
         """
-        with self.engine.connect().execution_options(durable=durable) as connection, connection.begin():
+        options = {"durable": durable, "mapped": mapped}
+        with self.engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
 
     @contextmanager
@@ -108,6 +112,7 @@ def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
         "synchronous=FULL",  # what is claimed or accepted outlives a power cut; see the recorder for the exception
         "wal_autocheckpoint=40000",  # pages: 80 MB
         "cache_size=-65536",
+        "temp_store=MEMORY",  # the undo log of a statement over a batch is thousands of pages, in a file else
     ):
         connection.execute(f"PRAGMA {pragma}")
     connection.execute(_PATIENT)
@@ -127,8 +132,10 @@ def _begin_immediate(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN")
         return
     driver: Any = connection.connection.dbapi_connection
-    durable = connection.get_execution_options().get("durable", True)
-    driver.execute("PRAGMA synchronous=FULL" if durable else "PRAGMA synchronous=NORMAL")
+    options = connection.get_execution_options()
+    driver.execute("PRAGMA synchronous=FULL" if options.get("durable", True) else "PRAGMA synchronous=NORMAL")
+    if options.get("mapped"):
+        driver.execute(f"PRAGMA mmap_size={_MAPPED}")
     driver.execute("PRAGMA busy_timeout=0")
     try:
         execute_in_turn(driver, "BEGIN IMMEDIATE")
