@@ -107,7 +107,7 @@ def _check_known(
     words = sorted(filter(str.isalpha, known))
     close = difflib.get_close_matches(call.name, words, 1)
     hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(words)}"
-    raise TemplateError(where(call.lineno), f"unknown {kind} {call.name!r}", hint)
+    raise TemplateError(where(call.lineno), f"unknown {kind} {call.name!r}", hint, "unknown_filter")
 
 
 # MJML and premailer, imported where they are used: rendering from the cache must not load them

@@ -87,9 +87,9 @@ class _Walk(HTMLParser):
         line, column = self.getpos()
         return self._line_starts[line - 1] + column
 
-    def _error(self, message: str, hint: str, line: int | None = None) -> TemplateError:
+    def _error(self, message: str, hint: str, line: int | None = None, code: str = "template") -> TemplateError:
         at = self._masked.line_at(self._offset()) if line is None else line
-        return TemplateError(self._source.where(at), message, hint)
+        return TemplateError(self._source.where(at), message, hint, code)
 
     # tags
 
@@ -215,7 +215,10 @@ class _Walk(HTMLParser):
             )
         if name == "style" or name.startswith("on"):
             raise self._error(
-                f"a variable in {name!r}, where escaping does not protect", "use {% if %} around two tags", token.line
+                f"a variable in {name!r}, where escaping does not protect",
+                "use {% if %} around two tags",
+                token.line,
+                "variable_in_style",
             )
 
     def _check_balance_within(self, value: str) -> None:
@@ -261,7 +264,10 @@ class _Walk(HTMLParser):
         tag = parent.tag if parent else ""
         if tag in ("mj-style", "style"):
             raise self._error(
-                "a variable or statement in a style", "give the block a css-class and choose it by {% if %}", token.line
+                "a variable or statement in a style",
+                "give the block a css-class and choose it by {% if %}",
+                token.line,
+                "variable_in_style",
             )
         if tag in _NO_STATEMENTS or not tag:
             raise self._error(
@@ -310,7 +316,7 @@ class _Walk(HTMLParser):
                 "no <mj-body>", "wrap the email in <mjml><mj-head>…</mj-head><mj-body>…</mj-body></mjml>", 1
             )
         if not self._outline.title:
-            raise self._error("no subject", "write <mj-title>…</mj-title> into <mj-head>", 1)
+            raise self._error("no subject", "write <mj-title>…</mj-title> into <mj-head>", 1, "no_subject")
         if not self._outline.preview:
-            raise self._error("no preheader", "write <mj-preview>…</mj-preview> into <mj-head>", 1)
+            raise self._error("no preheader", "write <mj-preview>…</mj-preview> into <mj-head>", 1, "no_preheader")
         return self._outline

@@ -1,0 +1,141 @@
+"""An email as rules look at it: its source with the places of its tags, what was compiled, and one rendered sample."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from lifecycle.errors import RenderError
+from lifecycle.journey.journey import Journey
+from lifecycle.journey.project import Project
+from lifecycle.journey.sample import A_DAY, sample_customer, sample_event, sample_sections
+from lifecycle.journey.steps import Send, walk_steps
+from lifecycle.journey.words import trigger_of
+from lifecycle.mail.compiled import CompiledEmail
+from lifecycle.mail.environment import html_environment
+from lifecycle.mail.mask import Masked
+from lifecycle.mail.render import Rendered, Renderer
+from lifecycle.mail.source import Source, read_source
+
+from .markup import Tag, read_tags
+
+SAMPLE_UNSUBSCRIBE = "https://example.com/unsubscribe"
+
+
+@dataclass(frozen=True, eq=False)
+class Email:
+    """One email in one locale; `senders` are the journeys that send it."""
+
+    project: Project
+    renderer: Renderer
+    source: Source
+    compiled: CompiledEmail
+    senders: tuple[Journey, ...]
+
+    @property
+    def name(self) -> str:
+        """Its name in journeys."""
+        return self.compiled.name
+
+    @property
+    def is_digest(self) -> bool:
+        """Whether it stands for the emails that a frequency cap held back."""
+        return self.name == self.project.policy.digest.template
+
+    @property
+    def is_marketing(self) -> bool:
+        """Whether people must be able to leave what it is sent for."""
+        return self.is_digest or any(journey.kind == "marketing" for journey in self.senders)
+
+    @property
+    def triggers(self) -> list[str]:
+        """The events that may start the journeys it is sent by; all, where none sends it."""
+        events = {event for journey in self.senders for event in trigger_of(journey)}
+        return sorted(events if self.senders or self.is_digest else self.project.vocabulary.events)
+
+    # its source
+
+    @cached_property
+    def masked(self) -> Masked:
+        """The source with words in place of the Jinja tokens."""
+        return Masked(self.source.mjml, html_environment())
+
+    @cached_property
+    def tags(self) -> tuple[Tag, ...]:
+        """All tags of the source, in order."""
+        return read_tags(self.masked)
+
+    def named(self, *names: str) -> list[Tag]:
+        """The tags of these names, in order."""
+        return [tag for tag in self.tags if tag.name in names]
+
+    def at(self, offset: int) -> str:
+        """The place in the marketer's file of a position in the masked text."""
+        return self.source.where(self.masked.line_at(offset))
+
+    def place(self, name: str) -> str:
+        """The place of the first tag of that name, else of the email's beginning."""
+        tags = self.named(name)
+        return self.at(tags[0].start) if tags else self.source.where(1)
+
+    @property
+    def foot(self) -> str:
+        """The place of `</mj-body>`, before which a footer would stand."""
+        end = re.search(r"</mj-body", self.masked.text, re.IGNORECASE)
+        return self.at(end.start()) if end else self.source.where(1)
+
+    @property
+    def text_file(self) -> Path:
+        """The text part written by hand, where `source.text` has one."""
+        return self.source.path.with_suffix(".txt")
+
+    # what comes out
+
+    @cached_property
+    def outcome(self) -> Rendered | RenderError:
+        """One sample of it, or why there is none."""
+        try:
+            return self.renderer.render(self.name, self._sample())
+        except RenderError as error:
+            return error
+
+    @property
+    def rendered(self) -> Rendered | None:
+        """The sample, if it can be rendered."""
+        return self.outcome if isinstance(self.outcome, Rendered) else None
+
+    def _sample(self) -> Mapping[str, Any]:
+        vocabulary, sender = self.project.vocabulary, self.project.policy.sender
+        context: dict[str, Any] = {
+            "customer": sample_customer(vocabulary),
+            "company": {"name": sender.name, "email": sender.email, "postal_address": sender.postal_address},
+            "links": {"unsubscribe": SAMPLE_UNSUBSCRIBE},
+            "now": A_DAY,
+            "message_id": "sample",
+        }
+        if self.is_digest:
+            sections = [section.shown(self.renderer, context) for section in sample_sections(self.project)]
+            return context | {"sections": sections}
+        event: dict[str, Any] = {}
+        for name in self.triggers:
+            event |= sample_event(vocabulary, name)
+        return context | {"event": event}
+
+
+def read_email(renderer: Renderer, name: str, project: Project, templates: Path) -> Email:
+    """An email of the folder `templates`; raises TemplateError where its source is wrong."""
+    source = read_source(templates, name)
+    return Email(project, renderer, source, renderer.compiled(name), senders(project, name))
+
+
+def senders(project: Project, name: str) -> tuple[Journey, ...]:
+    """The journeys that send an email."""
+    return tuple(
+        journey
+        for journey in project.journeys.values()
+        if any(isinstance(step, Send) and step.template == name for step in walk_steps(journey.steps))
+    )
