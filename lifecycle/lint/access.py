@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .email import Email
+from .markup import Tag
 from .rule import Finding, Rule
 
 
@@ -16,11 +17,12 @@ def _no_lang(email: Email) -> Iterator[Finding]:
 
 
 def _doubled_id(email: Email) -> Iterator[Finding]:
-    seen: dict[str, str] = {}
+    seen: dict[str, Tag] = {}
     for tag in email.tags:
-        id, where = tag.attributes.get("id", ""), email.at(tag.start)
-        if id and not tag.name.startswith("mj") and (first := seen.setdefault(id, where)) != where:
-            yield Finding(where, f"the id {id!r} is taken by the tag at {first}", "rename one")
+        id = tag.attributes.get("id", "")
+        if id and not tag.name.startswith("mj") and (first := seen.setdefault(id, tag)) is not tag:
+            message = f"the id {id!r} is taken by the tag at {email.at(first.start)}"
+            yield Finding(email.at(tag.start), message, "rename one")
 
 
 RULES = (

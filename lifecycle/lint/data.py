@@ -13,7 +13,8 @@ from lifecycle.mail.environment import html_environment, text_environment
 from lifecycle.mail.sections import KNOWN
 
 from .email import Email
-from .fallback import Lack, Word, lacking
+from .expressions import Word
+from .fallback import Lack, lacking
 from .rule import Finding, Rule
 
 _BY_THE_ENGINE: Mapping[str, Sequence[str] | None] = {
@@ -76,17 +77,13 @@ def _unprovided(
 
 def _no_fallback(email: Email) -> Iterator[Finding]:
     for lack, where in _lacks(email):
-        if lack.word is not None:
-            name = ".".join(lack.word)
-            message = f"{name} may be missing, and then the message fails"
-            yield Finding(where, message, f'write {name} | default("…"), or put it behind {{% if {name} is defined %}}')
-
-
-def _no_else(email: Email) -> Iterator[Finding]:
-    for lack, where in _lacks(email):
         if lack.word is None:
             message = "an if within {{ … }} without else: where it does not hold, the message fails"
             yield Finding(where, message, 'end it with: else ""')
+        else:
+            name = ".".join(lack.word)
+            message = f"{name} may be missing, and then the message fails"
+            yield Finding(where, message, f'write {name} | default("…"), or put it behind {{% if {name} is defined %}}')
 
 
 def _lacks(email: Email) -> Iterator[tuple[Lack, str]]:
@@ -146,7 +143,6 @@ RULES = (
     ),
     Rule("unknown_filter", "error", "Filters and tests are such as there are."),
     Rule("no_fallback", "error", "What somebody may lack has a fallback: `| default(…)`, or a guard.", _no_fallback),
-    Rule("no_else", "error", "An `if` within `{{ … }}` has an `else`.", _no_else),
     Rule("no_sections", "error", "The email of digests shows its sections.", _no_sections),
 )
 TRIAL = Rule("unrenderable", "error", "The email can be rendered with sample data.", _unrenderable)

@@ -7,17 +7,18 @@ ways, which words must be there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from copy import copy
 from dataclasses import dataclass, field
-from itertools import chain, count
+from itertools import chain
 from typing import Any, TypeAlias
 
 from jinja2 import nodes
 
 from lifecycle.mail.environment import Sandbox
 
-Word: TypeAlias = tuple[str, str]
-"""The group and the name after the dot: ("customer", "first_name")."""
+from .expressions import Word, argument, chains, names_in, places, root, word_of
+
 Words: TypeAlias = frozenset[Word]
 Missing: TypeAlias = Mapping[Word, nodes.Node]
 """The words by which a value may be missing, each with its mention."""
@@ -59,16 +60,16 @@ _Scope: TypeAlias = dict[str, _Value]
 
 def lacking(tree: nodes.Template, environment: Sandbox, optional: Callable[[Word], bool]) -> list[Lack]:
     """The uses of optional words that fail for somebody who lacks them, in the order of the source."""
-    walk = _Walk(environment, optional, _places(tree))
+    walk = _Walk(environment, optional, places(tree))
     walk.body(tree.body, {}, _NONE)
     return sorted(set(walk.found), key=lambda lack: (lack.line, lack.nth, lack.word or _NO_ELSE))
 
 
 class _Walk:
     def __init__(
-        self, environment: Sandbox, optional: Callable[[Word], bool], places: Mapping[int, tuple[int, int]]
+        self, environment: Sandbox, optional: Callable[[Word], bool], where: Mapping[int, tuple[int, int]]
     ) -> None:
-        self._environment, self._optional, self._places = environment, optional, places
+        self._environment, self._optional, self._places = environment, optional, where
         self.found: list[Lack] = []
         self._asked: dict[tuple[str, Word], tuple[bool | None, bool | None]] = {}
 
@@ -114,7 +115,7 @@ class _Walk:
 
     def _for(self, node: nodes.For, scope: _Scope, present: Words) -> None:
         self._need(node.iter, scope, present)
-        inner = scope | dict.fromkeys((*_names(node.target), "loop"), _OPAQUE)
+        inner = scope | dict.fromkeys((*names_in(node.target), "loop"), _OPAQUE)
         within = present
         if node.test is not None:
             self._need(node.test, inner, present)
@@ -144,7 +145,7 @@ class _Walk:
         if isinstance(target, nodes.Name):
             scope[target.name] = value
         else:
-            scope.update(dict.fromkeys(_names(target), _OPAQUE))
+            scope.update(dict.fromkeys(names_in(target), _OPAQUE))
 
     # expressions
 
@@ -163,7 +164,7 @@ class _Walk:
                 self._value(inner, scope, present)
                 self._all(node.args[1:], scope, present)
                 self._all([pair.value for pair in node.kwargs if pair.key == "boolean"], scope, present)
-                fallback = _argument(node, "default_value", "fallback")
+                fallback = argument(node, "default_value", "fallback")
                 return _NOT_MISSING if fallback is None else self._value(fallback, scope, present)
             case nodes.Test(name=name) if name in _ASKING:
                 self._value(node.node, scope, present)
@@ -198,7 +199,7 @@ class _Walk:
             return {word: mention for word, mention in known.items() if word not in present}
         if isinstance(node, nodes.Getitem) and not isinstance(node.arg, nodes.Const):
             self._need(node.arg, scope, present)
-        word = _word(node, scope)
+        word = word_of(node, scope)
         if word is None:
             return self._value(node.node, scope, present)
         return {word: node} if self._optional(word) and word not in present else _NOT_MISSING
@@ -231,14 +232,11 @@ class _Walk:
 
     def _told(self, test: nodes.Node, scope: Mapping[str, _Value], outcome: bool) -> Words:
         """A test of one word tells that it is there, if it comes out otherwise, or fails, without the word."""
-        if isinstance(test, nodes.Name) and test.name in scope:
-            made = scope[test.name]
-            if made.made_by is None:
-                return _NONE
-            return (self._if_true if outcome else self._if_false)(made.made_by, made.scope)
-        if any(name.name in scope for name in _of_type(test, nodes.Name)):
-            return _NONE
-        words = {_word(node, scope) for node in _chains(test)}
+        if any(root(node) in scope for node in chains(test)):
+            spelled_out = _spelled_out(test, scope)
+            ask = self._if_true if outcome else self._if_false
+            return _NONE if spelled_out is None else ask(spelled_out, {})
+        words = {word_of(node, scope) for node in chains(test)}
         word = words.pop() if len(words) == 1 else None
         return frozenset([word]) if word and outcome not in self._without(test, word) else _NONE
 
@@ -261,80 +259,18 @@ def _outcome(template: Any, data: Mapping[str, object]) -> bool | None:
         return None
 
 
-# the shape of expressions
-
-
-def _argument(node: nodes.Filter, *names: str) -> nodes.Expr | None:
-    """The first argument of a filter, by position or name."""
-    if node.args:
-        return node.args[0]
-    return next((pair.value for pair in node.kwargs if pair.key in names), None)
-
-
-def _word(node: nodes.Node, scope: Mapping[str, Any]) -> Word | None:
-    """The word that an expression reads or reads from, where it is plain: `customer.x`, `customer["x"].y`."""
-    while isinstance(node, nodes.Getattr | nodes.Getitem):
-        name = node.attr if isinstance(node, nodes.Getattr) else getattr(node.arg, "value", None)
-        if isinstance(node.node, nodes.Name):
-            known = isinstance(name, str) and node.node.name not in scope
-            return (node.node.name, str(name)) if known else None
-        node = node.node
-    return None
-
-
-def _chains(node: nodes.Node) -> Iterator[nodes.Expr]:
-    """The outermost names with all that hangs on them, in the order of the source."""
-    if isinstance(node, nodes.Getattr | nodes.Getitem | nodes.Name):
-        yield node
-        return
-    for child in _children(node):
-        yield from _chains(child)
-
-
-def _children(node: nodes.Node) -> Sequence[nodes.Node]:
-    """As they stand in the source, where Jinja's own order is another."""
-    match node:
-        case nodes.CondExpr():
-            return [each for each in (node.expr1, node.test, node.expr2) if each is not None]
-        case nodes.For():
-            return [*(each for each in (node.target, node.iter, node.test) if each), *node.body, *node.else_]
-        case nodes.With():
-            pairs = zip(node.targets, node.values, strict=True)
-            return [*chain.from_iterable(pairs), *node.body]
-    return list(node.iter_child_nodes())
-
-
-def _places(tree: nodes.Template) -> dict[int, tuple[int, int]]:
-    """Of each mention of a word: its line, and how many of the same stand before it there; by the node's id."""
-    counters: dict[tuple[int, Word], Iterator[int]] = {}
-    places: dict[int, tuple[int, int]] = {}
-
-    def visit(node: nodes.Node) -> None:
-        if isinstance(node, nodes.Getattr | nodes.Getitem) and (word := _word(node, {})) is not None:
-            first = _first_step(node)
-            if id(first) not in places:
-                places[id(first)] = (first.lineno, next(counters.setdefault((first.lineno, word), count())))
-            places[id(node)] = places[id(first)]
-        for child in _children(node):
-            visit(child)
-
-    visit(tree)
-    return places
-
-
-def _first_step(node: nodes.Getattr | nodes.Getitem) -> nodes.Getattr | nodes.Getitem:
-    """Of `customer.address.city`: `customer.address`."""
-    while isinstance(node.node, nodes.Getattr | nodes.Getitem):
-        node = node.node
-    return node
-
-
-def _names(target: nodes.Node) -> set[str]:
-    own = {target.name} if isinstance(target, nodes.Name) else set()
-    return own.union(name.name for name in target.find_all(nodes.Name))
-
-
-def _of_type(node: nodes.Node, kind: type[nodes.Name]) -> Iterator[nodes.Name]:
-    if isinstance(node, kind):
-        yield node
-    yield from node.find_all(kind)
+def _spelled_out(node: nodes.Node, scope: Mapping[str, _Value]) -> nodes.Node | None:
+    """A copy of an expression with what made them in place of names that were set; None where that is not known."""
+    if isinstance(node, nodes.Name):
+        made = scope.get(node.name)
+        if made is None:
+            return node
+        return None if made.made_by is None else _spelled_out(made.made_by, made.scope)
+    whole = copy(node)
+    for name, value in node.iter_fields():
+        parts = value if isinstance(value, list) else [value]
+        made_anew = [_spelled_out(part, scope) if isinstance(part, nodes.Node) else part for part in parts]
+        if any(part is None and old is not None for part, old in zip(made_anew, parts, strict=True)):
+            return None
+        setattr(whole, name, made_anew if isinstance(value, list) else made_anew[0])
+    return whole
