@@ -187,12 +187,10 @@ def _resolves(variable: str, context: Mapping[str, object]) -> bool:
 @cache
 def _compiler() -> str:
     """Return what identifies the compiler: its own sources and the libraries that shape the HTML."""
-    modules = sorted(Path(__file__).parent / f"{name}.py" for name in _COMPILER_MODULES)
-    sources = blake2b(b"".join(module.read_bytes() for module in modules)).hexdigest()
+    sources = blake2b(
+        b"".join(module.read_bytes() for module in sorted(Path(__file__).parent.glob("*.py")))
+    ).hexdigest()
     return f"{sources} mjml {version('mjml')} premailer {version('premailer')}"
-
-
-_COMPILER_MODULES = ("compile", "environment", "filters", "links", "mask", "outline", "source", "text", "variables")
 
 
 def _digest(source: Source) -> str:
