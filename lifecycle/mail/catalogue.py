@@ -84,7 +84,7 @@ def read_catalogue(locale: str, path: Path) -> Catalogue:
             lines[entry.id] = entry.lineno or 1
         else:
             key = entry.id[0], entry.id[1]
-            plurals[key] = tuple(map(str, entry.string))
+            plurals[key] = tuple(map(str, entry.string or ()))
             lines[key] = entry.lineno or 1
     return Catalogue(locale, path, texts, plurals, lines, str(po.plural_expr) if po.locale else ENGLISH_PLURAL)
 

@@ -17,6 +17,7 @@ from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.environment import text_environment
 from lifecycle.mail.layout import LaidOut, lay_out, parse
 from lifecycle.mail.links import link_source
+from lifecycle.mail.locales import language, tag
 from lifecycle.mail.mask import Masked, Token, literal
 from lifecycle.mail.source import Source, read_source
 from lifecycle.mail.text import plain_text
@@ -24,6 +25,7 @@ from lifecycle.mail.variables import variables_read
 
 __all__ = ["CompiledEmail", "LaidOut", "compile_email", "finish", "lay_out"]
 
+_LANG = re.compile(r'(<(?:html|div)\b[^>]*?\slang=")([^"]*)"')
 _URL_ATTRIBUTE = re.compile(
     r"""(\s(?:href|src|srcset|action|background|poster)\s*=\s*)("[^"]*"|'[^']*')""", re.IGNORECASE
 )
@@ -35,11 +37,11 @@ def compile_email(folder: Path, name: str) -> CompiledEmail:
 
     Raises TemplateError with file:line:column, the reason and the remedy.
     """
-    return finish(lay_out(read_source(folder, name)))
+    return finish(lay_out(read_source(folder, name)), "en")
 
 
-def finish(laid: LaidOut) -> CompiledEmail:
-    """Make the sources of all parts; raises TemplateError where the text written by hand is wrong."""
+def finish(laid: LaidOut, locale: str) -> CompiledEmail:
+    """Make the sources of all parts, in that locale; raises TemplateError where the text written by hand is wrong."""
     masked, written, places = laid.masked, laid.source.text, dict(laid.places)
     link, html = link_source(laid.html, masked)
     subject, preheader = (masked.replace(part, _original) for part in (laid.subject, laid.preheader))
@@ -49,9 +51,11 @@ def finish(laid: LaidOut) -> CompiledEmail:
         text = written
         for variable, place in _text_places(laid.source).items():
             places.setdefault(variable, place)
+    html = _in_language(html, locale)
     final = masked.replace(_guard_urls(literal(html), masked), _original)
     version = hashlib.blake2b("\0".join((subject, preheader, final, text)).encode(), digest_size=8).hexdigest()
-    return CompiledEmail(laid.source.name, subject, preheader, final, text, link, frozenset(places), places, version)
+    names = frozenset(places)
+    return CompiledEmail(laid.source.name, subject, preheader, final, text, link, names, places, version, locale)
 
 
 def _original(token: Token) -> str:
@@ -66,6 +70,16 @@ def _text_places(source: Source) -> dict[str, str]:
     for found in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
         raise TemplateError(where(found.lineno), "a text part cannot include", "write it out")
     return {variable: where(line) for variable, line in variables_read(tree).items()}
+
+
+def _in_language(html: str, locale: str) -> str:
+    """The HTML saying its language: what the author wrote if it is the same one, else the locale's own tag."""
+
+    def say(found: re.Match[str]) -> str:
+        written = found[2].replace("-", "_")
+        return f'{found[1]}{found[2] if language(written) == language(locale) else tag(locale)}"'
+
+    return _LANG.sub(say, html)
 
 
 def _guard_urls(html: str, masked: Masked) -> str:

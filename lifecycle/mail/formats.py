@@ -48,9 +48,9 @@ def money(value: Number, currency: str, locale: str) -> str:
 def _money_pattern(currency: str, locale: str) -> tuple[str, NumberPattern]:
     from babel.numbers import get_currency_precision, list_currencies, parse_pattern
 
-    code = currency.upper() if isinstance(currency, str) and _CODE.fullmatch(currency) else ""
+    code = currency.upper() if _CODE.fullmatch(currency) else ""
     if code not in list_currencies():
-        raise ValueError(f"money knows no currency {str(currency)[:40]!r}; write a code like 'IDR'")
+        raise ValueError(f"money knows no currency {currency[:40]!r}; write a code like 'IDR'")
     pattern = parse_pattern(_locale(locale).currency_formats["standard"].pattern)
     decimals = 0 if code in _WITHOUT_CENTS else get_currency_precision(code)
     pattern.frac_prec = decimals, decimals

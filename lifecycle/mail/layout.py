@@ -17,6 +17,7 @@ from lifecycle.errors import TemplateError
 from lifecycle.mail.environment import Sandbox, html_environment
 from lifecycle.mail.links import with_marks
 from lifecycle.mail.mask import Masked, Token, literal
+from lifecycle.mail.messages import Message, messages
 from lifecycle.mail.outline import Outline, outline
 from lifecycle.mail.source import Source
 from lifecycle.mail.variables import variables_read
@@ -34,7 +35,7 @@ class LaidOut:
     """An email after MJML and premailer, with words in place of its Jinja tokens (`masked.tokens` has them by word).
 
     `subject` and `preheader` are plain text, `html` has the marks of `links.with_marks`; `places` says where each
-    variable is first read.
+    variable is first read, `messages` what translators translate.
     """
 
     source: Source
@@ -43,6 +44,7 @@ class LaidOut:
     preheader: str
     html: str
     places: Mapping[str, str]
+    messages: tuple[Message, ...]
 
     def with_texts(self, texts: Mapping[str, str]) -> LaidOut:
         """Return it with plain text, escaped where that is due, in place of these words of its tokens."""
@@ -64,11 +66,12 @@ def lay_out(source: Source) -> LaidOut:
     Raises TemplateError with file:line:column, the reason and the remedy.
     """
     environment = html_environment()
-    read = variables_read(parse(source.mjml, environment, source.where))
+    tree = parse(source.mjml, environment, source.where)
     masked = Masked(source.mjml, environment)
     found = outline(source, masked, _mjml_attributes())
-    places = {variable: source.where(line) for variable, line in read.items()}
-    return LaidOut(source, masked, found.title, found.preview, _to_html(source, masked, found), places)
+    places = {variable: source.where(line) for variable, line in variables_read(tree).items()}
+    said = tuple(messages(tree, source.where))
+    return LaidOut(source, masked, found.title, found.preview, _to_html(source, masked, found), places, said)
 
 
 def parse(text: str, environment: Sandbox, where: Callable[[int], str]) -> nodes.Template:

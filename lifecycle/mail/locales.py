@@ -1,6 +1,6 @@
 """Which locale an email is shown in: what the customer wishes, what the email exists in, and where its variants are.
 
-A locale is spelled as Babel does: a language, with a script or a territory where that matters ("id", "zh_Hant", "en_GB").
+A locale is spelled as Babel does: a language, with a script or a territory where that matters ("id", "en_GB").
 """
 
 from __future__ import annotations

@@ -41,14 +41,13 @@ class Speech:
 
 
 def _filled(text: str, values: Mapping[str, object]) -> str:
-    format = _format(text)
     if any(isinstance(value, Markup) for value in values.values()):
-        return Markup(escape(format)) % values
-    return format % values
+        return escape(_pattern(text)) % values
+    return _pattern(text) % values
 
 
 @lru_cache(maxsize=4096)
-def _format(text: str) -> str:
+def _pattern(text: str) -> str:
     # A per cent sign is one, whether doubled, as tools for translators want it in such texts, or not.
     return _LONE_PERCENT.sub("%%", text)
 
