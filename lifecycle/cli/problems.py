@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lifecycle.errors import place_of
+
 from .listing import console, write_json
 
 if TYPE_CHECKING:
@@ -38,8 +40,6 @@ def number(count: int, what: str) -> str:
 
 def _write(problems: Sequence[Problem]) -> None:
     from rich.text import Text
-
-    from lifecycle.journey.project import place_of
 
     out, files = console(), 0
     for file, group in groupby(problems, key=lambda problem: place_of(problem.where)[0]):

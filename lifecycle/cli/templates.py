@@ -82,14 +82,15 @@ def _rows(settings: Settings, found: Project) -> Iterator[dict[str, Any]]:
     renderer = _renderer(settings, found)
     for name in renderer.names():
         try:
-            email = read_email(renderer, name, found, settings.templates)
+            editions = read_email(renderer, name, found, settings.templates)
         except TemplateError as error:
             yield dict.fromkeys((column.field for column in _COLUMNS), None) | {"name": name, "subject": f"{error}"}
             continue
+        email = editions[0]
         rendered = email.rendered
         yield {
             "name": name,
-            "locales": "",
+            "locales": ", ".join(edition.compiled.locale for edition in editions),
             "journeys": ", ".join(journey.name for journey in email.senders),
             "bytes": len(rendered.html.encode()) if rendered else None,
             "subject": rendered.subject if rendered else f"{email.outcome}",

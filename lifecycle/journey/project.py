@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
+
+from lifecycle.errors import place_of
 
 from .journey import Journey
 from .policy import Policy
 from .vocabulary import Vocabulary
 
 Severity: TypeAlias = Literal["error", "warning"]
-_PLACE = re.compile(r"(.*?)(?::(\d+))?(?::(\d+))?")
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # one is itself, so that what follows from it can be cached
@@ -36,12 +36,6 @@ class Problem:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message} [{self.code}]" + (f"\n    {self.hint}" if self.hint else "")
-
-
-def place_of(where: str) -> tuple[str, int, int]:
-    """The file, line and column of a `where`; 0 for what it does not say."""
-    found = _PLACE.fullmatch(where)
-    return (found[1], int(found[2] or 0), int(found[3] or 0)) if found else (where, 0, 0)
 
 
 def by_place(problem: Problem) -> tuple[str, int, int, str, str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 
 from lifecycle.errors import RenderError
 from lifecycle.journey.journey import Journey
@@ -11,6 +11,8 @@ from lifecycle.journey.vocabulary import RESERVED, nearest
 from lifecycle.journey.words import trigger_of
 from lifecycle.mail.environment import html_environment, text_environment
 from lifecycle.mail.sections import KNOWN
+from lifecycle.mail.source import place
+from lifecycle.mail.syntax import parse
 
 from .email import Email
 from .expressions import Word
@@ -35,7 +37,7 @@ def _unknown(email: Email) -> Iterator[Finding]:
         provided = _provided(email, journey)
         for variable in sorted(email.compiled.variables):
             if problem := _unprovided(email, journey, variable, provided):
-                yield Finding(email.compiled.places.get(variable, email.source.where(1)), *problem)
+                yield Finding(email.compiled.places.get(variable, email.source.at(0)), *problem)
 
 
 def _provided(email: Email, journey: Journey | None) -> dict[str, Sequence[str] | None]:
@@ -88,14 +90,14 @@ def _no_fallback(email: Email) -> Iterator[Finding]:
 
 def _lacks(email: Email) -> Iterator[tuple[Lack, str]]:
     """What may be missing where it is needed, with its place; in both parts, where the text is written by hand."""
-    source = email.source.mjml
+    source, text = email.source, email.source.text
     environment = html_environment()
-    for lack in lacking(environment.parse(source), environment, lambda word: _is_optional(email, word)):
-        yield lack, email.source.where(lack.line)
-    if email.source.text is not None:
-        environment, source = text_environment(), email.source.text
-        for lack in lacking(environment.parse(source), environment, lambda word: _is_optional(email, word)):
-            yield lack, f"{email.text_file}:{lack.line}:{_column(source, lack)}"
+    for lack in lacking(parse(source.mjml, environment, source.at), environment, partial(_is_optional, email)):
+        yield lack, source.at(lack.at)
+    if text is not None:
+        environment, at = text_environment(), partial(place, str(email.text_file), text)
+        for lack in lacking(parse(text, environment, at), environment, partial(_is_optional, email)):
+            yield lack, at(lack.at)
 
 
 def _is_optional(email: Email, word: Word) -> bool:
@@ -113,15 +115,6 @@ def _is_optional(email: Email, word: Word) -> bool:
     return False
 
 
-def _column(source: str, lack: Lack) -> int:
-    """The column of a use in its line; 1 where the line does not spell it out."""
-    line = source.split("\n")[lack.line - 1]
-    group, name = map(re.escape, lack.word or ("", ""))
-    mentions = re.finditer(rf"""\b{group}\s*(?:\.\s*|\[\s*["']){name}\b""", line) if lack.word else iter(())
-    starts = [mention.start() + 1 for mention in mentions]
-    return starts[lack.nth] if lack.nth < len(starts) else 1
-
-
 def _no_sections(email: Email) -> Iterator[Finding]:
     if email.is_digest and "sections" not in email.compiled.variables:
         message = f"{email.name!r} shows nothing of what it gathers"
@@ -130,7 +123,7 @@ def _no_sections(email: Email) -> Iterator[Finding]:
 
 def _unrenderable(email: Email) -> Iterator[Finding]:
     if isinstance(error := email.outcome, RenderError):
-        where, hint = email.source.where(1), "mend the template, or the sample data"
+        where, hint = email.source.at(0), "mend the template, or the sample data"
         if email.is_digest:
             where = email.compiled.places.get("sections", where)
             hint = f'a section has {", ".join(KNOWN)}; what not every event has wants | default("…")'
@@ -145,5 +138,5 @@ RULES = (
     Rule("no_fallback", "error", "What somebody may lack has a fallback: `| default(…)`, or a guard.", _no_fallback),
     Rule("no_sections", "error", "The email of digests shows its sections.", _no_sections),
 )
-TRIAL = Rule("unrenderable", "error", "The email can be rendered with sample data.", _unrenderable)
+TRIAL = Rule("unrenderable", "error", "The email can be rendered with sample data.", _unrenderable, of_outcome=True)
 """Asked last, and only where nothing else is wrong: what is, mostly is why."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from lifecycle.journey.steps import Send, walk_steps
 from lifecycle.journey.words import trigger_of
 from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.environment import html_environment
+from lifecycle.mail.locales import variants
+from lifecycle.mail.macros import with_macros
 from lifecycle.mail.mask import Masked
 from lifecycle.mail.render import Rendered, Renderer
-from lifecycle.mail.source import Source, read_source
+from lifecycle.mail.source import Source, read_source, read_text
 
 from .markup import Tag, read_tags
 
@@ -28,7 +30,7 @@ SAMPLE_UNSUBSCRIBE = "https://example.com/unsubscribe"
 
 @dataclass(frozen=True, eq=False)
 class Email:
-    """One email in one locale; `senders` are the journeys that send it."""
+    """One edition of an email, that of one locale; `senders` are the journeys that send it."""
 
     project: Project
     renderer: Renderer
@@ -75,18 +77,18 @@ class Email:
 
     def at(self, offset: int) -> str:
         """The place in the marketer's file of a position in the masked text."""
-        return self.source.where(self.masked.line_at(offset))
+        return self.source.at(self.masked.origin(offset))
 
     def place(self, name: str) -> str:
         """The place of the first tag of that name, else of the email's beginning."""
         tags = self.named(name)
-        return self.at(tags[0].start) if tags else self.source.where(1)
+        return self.at(tags[0].start) if tags else self.source.at(0)
 
     @property
     def foot(self) -> str:
         """The place of `</mj-body>`, before which a footer would stand."""
         end = re.search(r"</mj-body", self.masked.text, re.IGNORECASE)
-        return self.at(end.start()) if end else self.source.where(1)
+        return self.at(end.start()) if end else self.source.at(0)
 
     @property
     def text_file(self) -> Path:
@@ -99,7 +101,7 @@ class Email:
     def outcome(self) -> Rendered | RenderError:
         """One sample of it, or why there is none."""
         try:
-            return self.renderer.render(self.name, self._sample())
+            return self.renderer.render(self.name, self._sample(), self.compiled.locale)
         except RenderError as error:
             return error
 
@@ -126,10 +128,26 @@ class Email:
         return context | {"event": event}
 
 
-def read_email(renderer: Renderer, name: str, project: Project, templates: Path) -> Email:
-    """An email of the folder `templates`; raises TemplateError where its source is wrong."""
-    source = read_source(templates, name)
-    return Email(project, renderer, source, renderer.compiled(name), senders(project, name))
+def read_email(renderer: Renderer, name: str, project: Project, templates: Path) -> list[Email]:
+    """The editions of an email of the folder `templates`, the default one first.
+
+    Those that share a file share its source. Raises TemplateError where a source is wrong.
+    """
+    compiled = {locale: renderer.compiled(name, locale) for locale in renderer.locales(name)}
+    default = _source(templates, templates / f"{name}.mjml")
+    files, texts = variants(templates, name), variants(templates, name, ".txt")
+    sources = dict.fromkeys(compiled, default)
+    for locale, path in texts.items():
+        # Its `path` names what the text stands beside.
+        sources[locale] = replace(default, path=path.with_suffix(".mjml"), text=read_text(path))
+    sources |= {locale: _source(templates, path) for locale, path in files.items()}
+    journeys = senders(project, name)
+    return [Email(project, renderer, sources[locale], each, journeys) for locale, each in compiled.items()]
+
+
+def _source(templates: Path, path: Path) -> Source:
+    name = path.relative_to(templates).with_suffix("").as_posix()
+    return with_macros(read_source(templates, name), html_environment())
 
 
 def senders(project: Project, name: str) -> tuple[Journey, ...]:

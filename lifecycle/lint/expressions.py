@@ -1,9 +1,8 @@
-"""The shape of Jinja's expressions: which words they mention, in which order, and where."""
+"""The shape of Jinja's expressions: which words they mention, and where."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterator, Sequence
-from itertools import chain, count
+from collections.abc import Container, Iterator
 from typing import TypeAlias
 
 from jinja2 import nodes
@@ -31,58 +30,29 @@ def word_of(node: nodes.Node, scope: Container[str]) -> Word | None:
 
 
 def root(node: nodes.Node) -> str | None:
+    """The name that an expression begins with: "customer" of `customer.x`."""
     while isinstance(node, nodes.Getattr | nodes.Getitem):
         node = node.node
     return node.name if isinstance(node, nodes.Name) else None
 
 
+def beginning(node: nodes.Node) -> int:
+    """Where an expression begins: Jinja has `customer.x` begin at its dot."""
+    while isinstance(node, nodes.Getattr | nodes.Getitem):
+        node = node.node
+    return node.lineno
+
+
 def chains(node: nodes.Node) -> Iterator[nodes.Expr]:
-    """The outermost names with all that hangs on them, in the order of the source."""
+    """The outermost names with all that hangs on them."""
     if isinstance(node, nodes.Getattr | nodes.Getitem | nodes.Name):
         yield node
         return
-    for child in _children(node):
+    for child in node.iter_child_nodes():
         yield from chains(child)
 
 
-def _children(node: nodes.Node) -> Sequence[nodes.Node]:
-    """As they stand in the source, where Jinja's own order is another."""
-    match node:
-        case nodes.CondExpr():
-            return [each for each in (node.expr1, node.test, node.expr2) if each is not None]
-        case nodes.For():
-            return [*(each for each in (node.target, node.iter, node.test) if each), *node.body, *node.else_]
-        case nodes.With():
-            pairs = zip(node.targets, node.values, strict=True)
-            return [*chain.from_iterable(pairs), *node.body]
-    return list(node.iter_child_nodes())
-
-
-def places(tree: nodes.Template) -> dict[int, tuple[int, int]]:
-    """Of each mention of a word: its line, and how many of the same stand before it there; by the node's id."""
-    counters: dict[tuple[int, Word], Iterator[int]] = {}
-    places: dict[int, tuple[int, int]] = {}
-
-    def visit(node: nodes.Node) -> None:
-        if isinstance(node, nodes.Getattr | nodes.Getitem) and (word := word_of(node, ())) is not None:
-            first = _first_step(node)
-            if id(first) not in places:
-                places[id(first)] = (first.lineno, next(counters.setdefault((first.lineno, word), count())))
-            places[id(node)] = places[id(first)]
-        for child in _children(node):
-            visit(child)
-
-    visit(tree)
-    return places
-
-
-def _first_step(node: nodes.Getattr | nodes.Getitem) -> nodes.Getattr | nodes.Getitem:
-    """Of `customer.address.city`: `customer.address`."""
-    while isinstance(node.node, nodes.Getattr | nodes.Getitem):
-        node = node.node
-    return node
-
-
 def names_in(target: nodes.Node) -> set[str]:
+    """The names that a target of `for`, `set` or `with` binds."""
     own = {target.name} if isinstance(target, nodes.Name) else set()
     return own.union(name.name for name in target.find_all(nodes.Name))

@@ -11,17 +11,17 @@ from collections.abc import Callable, Iterable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 from jinja2 import nodes
 
 from lifecycle.mail.environment import Sandbox
 
-from .expressions import Word, argument, chains, names_in, places, root, word_of
+from .expressions import Word, argument, beginning, chains, names_in, root, word_of
 
 Words: TypeAlias = frozenset[Word]
-Missing: TypeAlias = Mapping[Word, nodes.Node]
-"""The words by which a value may be missing, each with its mention."""
+Missing: TypeAlias = Mapping[Word, int]
+"""The words by which a value may be missing, each with the offset where it is mentioned."""
 
 _NONE: Words = frozenset()
 _NOT_MISSING: Missing = {}
@@ -33,16 +33,11 @@ _ASKING = frozenset(
 """Tests that take a missing word without a fuss."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lack:
-    """A use without a fallback: of a word, or, where `word` is None, of an inline `if` without `else`.
+class Lack(NamedTuple):
+    """A use without a fallback, at an offset of the source: of a word, or, where it is None, an `if` without `else`."""
 
-    `line` is that of the source, `nth` which of the word's mentions in that line it is, the first being 0.
-    """
-
+    at: int
     word: Word | None
-    line: int
-    nth: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,17 +54,18 @@ _Scope: TypeAlias = dict[str, _Value]
 
 
 def lacking(tree: nodes.Template, environment: Sandbox, optional: Callable[[Word], bool]) -> list[Lack]:
-    """The uses of optional words that fail for somebody who lacks them, in the order of the source."""
-    walk = _Walk(environment, optional, places(tree))
+    """The uses of optional words that fail for somebody who lacks them, in the order of the source.
+
+    `tree` is one of `lifecycle.mail.syntax`, which knows exact places.
+    """
+    walk = _Walk(environment, optional)
     walk.body(tree.body, {}, _NONE)
-    return sorted(set(walk.found), key=lambda lack: (lack.line, lack.nth, lack.word or _NO_ELSE))
+    return sorted(set(walk.found), key=lambda lack: lack.at)
 
 
 class _Walk:
-    def __init__(
-        self, environment: Sandbox, optional: Callable[[Word], bool], where: Mapping[int, tuple[int, int]]
-    ) -> None:
-        self._environment, self._optional, self._places = environment, optional, where
+    def __init__(self, environment: Sandbox, optional: Callable[[Word], bool]) -> None:
+        self._environment, self._optional = environment, optional
         self.found: list[Lack] = []
         self._asked: dict[tuple[str, Word], tuple[bool | None, bool | None]] = {}
 
@@ -87,7 +83,6 @@ class _Walk:
             case nodes.If():
                 self._if(node, scope, present)
             case nodes.For():
-                self._need(node.iter, scope, present)
                 self._for(node, scope, present)
             case nodes.Assign():
                 self._bind(node.target, self._made(node.node, scope, present), scope)
@@ -151,9 +146,8 @@ class _Walk:
 
     def _need(self, node: nodes.Node, scope: _Scope, present: Words) -> None:
         """Evaluate, and use the value: what it may be missing by, is lacking."""
-        for word, mention in self._value(node, scope, present).items():
-            line, nth = self._places.get(id(mention), (mention.lineno, 0))
-            self.found.append(Lack(None if word == _NO_ELSE else word, line, nth))
+        for word, at in self._value(node, scope, present).items():
+            self.found.append(Lack(at, None if word == _NO_ELSE else word))
 
     def _value(self, node: nodes.Node, scope: _Scope, present: Words) -> Missing:
         """Evaluate without using the value: return the words by which it may be missing."""
@@ -189,20 +183,20 @@ class _Walk:
         self._need(node.test, scope, present)
         first = self._value(node.expr1, scope, present | self._if_true(node.test, scope))
         if node.expr2 is None:
-            return {**first, _NO_ELSE: node}
+            return {**first, _NO_ELSE: node.lineno}
         return {**first, **self._value(node.expr2, scope, present | self._if_false(node.test, scope))}
 
     def _chain(self, node: nodes.Getattr | nodes.Getitem | nodes.Name, scope: _Scope, present: Words) -> Missing:
         """`customer.address["city"]` is missing where `customer.address` is."""
         if isinstance(node, nodes.Name):
             known = scope.get(node.name, _OPAQUE).missing
-            return {word: mention for word, mention in known.items() if word not in present}
+            return {word: at for word, at in known.items() if word not in present}
         if isinstance(node, nodes.Getitem) and not isinstance(node.arg, nodes.Const):
             self._need(node.arg, scope, present)
         word = word_of(node, scope)
         if word is None:
             return self._value(node.node, scope, present)
-        return {word: node} if self._optional(word) and word not in present else _NOT_MISSING
+        return {word: beginning(node)} if self._optional(word) and word not in present else _NOT_MISSING
 
     # what conditions tell
 

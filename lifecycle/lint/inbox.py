@@ -70,11 +70,29 @@ def _is_emoji(character: str) -> bool:
 
 
 RULES = (
-    Rule("no_subject", "error", "Every email has a subject, also for people of whom little is known.", _blank_subject),
-    Rule("no_preheader", "error", "Every email has a preheader.", _blank_preheader),
-    Rule("long_subject", "warning", f"Subjects have at most {LONGEST_SUBJECT} characters.", _long_subject),
-    Rule("fake_reply", "error", "No subject pretends to be an answer: `Re:`, `Fwd:`.", _fake_reply),
-    Rule("shouting", "warning", "No subject is all in capitals.", _shouting),
-    Rule("repeated_preheader", "warning", "The preheader says something else than the subject.", _repeated),
-    Rule("emoji_sender", "warning", "The sender's name has no emoji.", _emoji_sender),
+    Rule(
+        "no_subject",
+        "error",
+        "Every email has a subject, also for people of whom little is known.",
+        _blank_subject,
+        of_outcome=True,
+    ),
+    Rule("no_preheader", "error", "Every email has a preheader.", _blank_preheader, of_outcome=True),
+    Rule(
+        "long_subject",
+        "warning",
+        f"Subjects have at most {LONGEST_SUBJECT} characters.",
+        _long_subject,
+        of_outcome=True,
+    ),
+    Rule("fake_reply", "error", "No subject pretends to be an answer: `Re:`, `Fwd:`.", _fake_reply, of_outcome=True),
+    Rule("shouting", "warning", "No subject is all in capitals.", _shouting, of_outcome=True),
+    Rule(
+        "repeated_preheader",
+        "warning",
+        "The preheader says something else than the subject.",
+        _repeated,
+        of_outcome=True,
+    ),
+    Rule("emoji_sender", "warning", "The sender's name has no emoji.", _emoji_sender, of_outcome=True),
 )

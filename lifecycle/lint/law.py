@@ -43,6 +43,18 @@ def _why(email: Email) -> str:
 
 
 RULES = (
-    Rule("no_unsubscribe", "error", "Marketing has an unsubscribe link, in the HTML and in the text.", _no_unsubscribe),
-    Rule("no_address", "error", "Marketing says by which postal address the sender is found.", _no_address),
+    Rule(
+        "no_unsubscribe",
+        "error",
+        "Marketing has an unsubscribe link, in the HTML and in the text.",
+        _no_unsubscribe,
+        of_outcome=True,
+    ),
+    Rule(
+        "no_address",
+        "error",
+        "Marketing says by which postal address the sender is found.",
+        _no_address,
+        of_outcome=True,
+    ),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lifecycle.errors import TemplateError
@@ -28,13 +28,19 @@ def lint(project: Project, templates: Path, cache: Path | None = None) -> list[P
 def lint_email(renderer: Renderer, name: str, project: Project, templates: Path) -> list[Problem]:
     """The problems of one email, by file and line; a source that does not compile has that one only."""
     try:
-        email = read_email(renderer, name, project, templates)
+        editions = read_email(renderer, name, project, templates)
     except TemplateError as error:
         return [Problem(error.code, error.where, error.message, error.hint)]
-    found = [problem for rule in RULES if rule is not TRIAL for problem in _problems(rule, email)]
-    if not any(problem.severity == "error" for problem in found):
-        found += _problems(TRIAL, email)
-    silences = Silences(_files(email), _IDS)
+    found: list[Problem] = []
+    for email in editions:
+        # What is written is asked once, what comes of it in every locale.
+        is_first = email is editions[0] or email.source is not editions[0].source
+        rules = [rule for rule in RULES if rule is not TRIAL and (is_first or rule.of_outcome)]
+        mistakes = [problem for rule in rules for problem in _problems(rule, email)]
+        if not any(problem.severity == "error" for problem in mistakes):
+            mistakes += _problems(TRIAL, email)
+        found += mistakes
+    silences = Silences(_files(editions), _IDS)
     return sorted({*filter(silences.allows, found), *silences.problems}, key=by_place)
 
 
@@ -43,7 +49,11 @@ def _problems(rule: Rule, email: Email) -> Iterator[Problem]:
         yield Problem(rule.id, finding.where, finding.message, finding.hint, rule.severity)
 
 
-def _files(email: Email) -> list[Path]:
-    """The files that the email is written in: its own, its partials, its text."""
-    files = {email.source.path: None} | {Path(file): None for file, _ in email.source.origins if file}
-    return [*files, *([email.text_file] if email.source.text is not None else [])]
+def _files(editions: Iterable[Email]) -> list[Path]:
+    """The files that an email is written in: its own and its variants, their partials and texts."""
+    files: dict[Path, None] = {}
+    for email in editions:
+        files |= {Path(origin.file): None for origin in email.source.origins if origin.file}
+        if email.source.text is not None:
+            files[email.text_file] = None
+    return [*files]

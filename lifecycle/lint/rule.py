@@ -25,9 +25,13 @@ def _found_elsewhere(email: Email) -> Iterable[Finding]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One demand on emails; those without a `find` of their own are found by the compiler or by `lint` itself."""
+    """One demand on emails; those without a `find` of their own are found by the compiler or by `lint` itself.
+
+    `of_outcome`: it looks at what comes out, which is another thing in each locale.
+    """
 
     id: str
     severity: Severity
     demands: str
     find: Callable[[Email], Iterable[Finding]] = _found_elsewhere
+    of_outcome: bool = False

@@ -9,7 +9,8 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
-from lifecycle.journey.project import Problem, place_of
+from lifecycle.errors import place_of
+from lifecycle.journey.project import Problem
 
 _OFF = re.compile(
     r"(?:\{#|<!--)-?\s*lint:\s*off\b\s*([\w-]*)\s*(in this file)?\s*(?:because\s+(\S.*?))?\s*-?(?:#\}|-->)", re.DOTALL

@@ -74,8 +74,16 @@ class _Words(HTMLParser):
 
 
 RULES = (
-    Rule("large", "warning", f"The HTML has at most {LARGE // 1000} KB.", _large),
-    Rule("too_large", "error", f"The HTML has at most {TOO_LARGE // 1000} KB: Gmail clips what is longer.", _too_large),
-    Rule("no_text", "error", "There is a text part.", _no_text),
-    Rule("thin_text", "warning", "The text part has at least a tenth of the HTML's words.", _thin_text),
+    Rule("large", "warning", f"The HTML has at most {LARGE // 1000} KB.", _large, of_outcome=True),
+    Rule(
+        "too_large",
+        "error",
+        f"The HTML has at most {TOO_LARGE // 1000} KB: Gmail clips what is longer.",
+        _too_large,
+        of_outcome=True,
+    ),
+    Rule("no_text", "error", "There is a text part.", _no_text, of_outcome=True),
+    Rule(
+        "thin_text", "warning", "The text part has at least a tenth of the HTML's words.", _thin_text, of_outcome=True
+    ),
 )

@@ -62,8 +62,9 @@ def _compiler() -> bytes:
 
 
 _MODULES = (
-    *("cache", "catalogue", "compile", "compiled", "editions", "environment", "filters", "layout", "links", "locales"),
-    *("mask", "messages", "outline", "source", "speech", "text", "variables"),
+    *("attributes", "cache", "catalogue", "compile", "compiled", "components", "drawing", "editions", "environment"),
+    *("filters", "layout", "links", "locales", "macros", "mask", "messages", "outline", "source", "speech", "syntax"),
+    *("text", "tokens", "variables"),
 )
 
 
