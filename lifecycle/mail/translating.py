@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 
 from lifecycle.mail.catalogue import DOMAIN, FOLDER, is_translated, read_catalogue, read_po
 from lifecycle.mail.environment import html_environment, text_environment
-from lifecycle.mail.layout import parse
 from lifecycle.mail.locales import variants
 from lifecycle.mail.messages import Message, messages
-from lifecycle.mail.source import Source, email_names, read_source, read_text
+from lifecycle.mail.source import Source, email_names, place, read_source, read_text
+from lifecycle.mail.syntax import parse
 
 if TYPE_CHECKING:
     from babel.messages.catalog import Catalog
@@ -67,7 +67,7 @@ def _found(folder: Path) -> Iterator[tuple[Message, str]]:
         for path in (folder / f"{name}.mjml", *variants(folder, name).values()):
             source = read_source(folder, path.relative_to(folder).with_suffix("").as_posix())
             roles = _roles(source)
-            for message in messages(parse(source.mjml, html_environment(), source.where), source.where):
+            for message in messages(parse(source.mjml, html_environment(), source.at), source.at):
                 yield message, roles.get(message.text, "")
         for path in (folder / f"{name}.txt", *variants(folder, name, ".txt").values()):
             if path.is_file():
@@ -85,10 +85,12 @@ def _roles(source: Source) -> dict[str, str]:
 
 
 def _in_text(path: Path) -> Iterator[Message]:
-    def where(line: int) -> str:
-        return f"{path}:{line}"
+    text = read_text(path)
 
-    return messages(parse(read_text(path), text_environment(), where), where)
+    def at(offset: int) -> str:
+        return place(str(path), text, offset)
+
+    return messages(parse(text, text_environment(), at), at)
 
 
 def begin(locale: str, all_texts: Catalog) -> Catalog:
