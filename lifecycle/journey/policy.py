@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 from lifecycle.errors import DefinitionError
+from lifecycle.mail.formats import is_currency
+from lifecycle.mail.locales import normal
 
 from .caps import Cap
 from .digest import Digest
@@ -68,6 +70,7 @@ class Policy:
     fatigue: Fatigue | None
     sunset: Sunset | None
     digest: Digest
+    currency: str
     defined_at: str = field(compare=False)
 
     def __init__(
@@ -83,6 +86,7 @@ class Policy:
         fatigue: Fatigue | None = None,
         sunset: Sunset | None = None,
         digest: Digest | None = None,
+        currency: str = "USD",
     ) -> None:
         origin = here()
         caps = _list_of(Cap, caps, "Cap(3, per=days(7))")
@@ -93,6 +97,10 @@ class Policy:
             raise DefinitionError(
                 origin, f"timezone={timezone!r} is unknown", "write one like 'Asia/Jakarta'"
             ) from None
+        if normal(locale) is None:
+            raise DefinitionError(origin, f"locale={locale!r} is unknown", "write one like 'id' or 'en_GB'")
+        if not is_currency(currency):
+            raise DefinitionError(origin, f"currency={currency!r} is unknown", "write a code like 'IDR'")
         if consent not in get_args(Consent):
             raise DefinitionError(origin, f"consent={consent!r} is unknown", "say 'opt_in' or 'opt_out'")
         names = [cap.name for cap in caps]
@@ -111,6 +119,7 @@ class Policy:
             "fatigue": fatigue,
             "sunset": sunset,
             "digest": digest or Digest(),
+            "currency": currency,
             "defined_at": origin,
         }
         for attribute, value in values.items():

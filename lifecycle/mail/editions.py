@@ -131,5 +131,5 @@ def _text_places(source: Source) -> dict[str, str]:
 
 
 def _text_where(source: Source) -> Callable[[int], str]:
-    path = source.path.with_suffix(".txt")
-    return lambda offset: place(str(path), source.text or "", offset)
+    path, text = str(source.path.with_suffix(".txt")), source.text or ""
+    return lambda offset: place(path, text, offset)
