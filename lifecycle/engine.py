@@ -10,7 +10,7 @@ from functools import cached_property
 from lifecycle import clock, embedded
 from lifecycle.errors import DefinitionError
 from lifecycle.flow.mailer import Mailer
-from lifecycle.journey.emails import require_emails
+from lifecycle.journey.emails import renderer_of, require_emails
 from lifecycle.journey.live import LiveProject
 from lifecycle.journey.load import load
 from lifecycle.journey.project import Problem, Project
@@ -58,7 +58,7 @@ class Engine:
         now: like the sender they change by a restart."""
         policy = self.project.policy
         compiled = self.settings.home / "compiled"
-        return Renderer(self.settings.templates, compiled, locale=policy.locale, currency=policy.currency)
+        return renderer_of(policy, self.settings.templates, compiled)
 
     @property
     def lease(self) -> timedelta:

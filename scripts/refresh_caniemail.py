@@ -16,16 +16,16 @@ from typing import Any
 DATA = Path(__file__).parents[1] / "lifecycle" / "lint" / "caniemail.json"
 SOURCE = "caniemail.com, through the npm package caniemail"
 LICENSE = """\
-MIT License. Copyright (c) 2019 HTeuMeuLeu (Rémi Parmentier). \
-Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated \
-documentation files (the "Software"), to deal in the Software without restriction, including without limitation the \
-rights to use, copy, modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit \
-persons to whom the Software is furnished to do so, subject to the following conditions: The above copyright notice and \
-this permission notice shall be included in all copies or substantial portions of the Software. THE SOFTWARE IS PROVIDED \
-"AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF \
-MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT \
-HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, \
-ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE."""
+MIT License. Copyright (c) 2019 HTeuMeuLeu (Rémi Parmentier). Permission is hereby granted, free of charge, to any \
+person obtaining a copy of this software and associated documentation files (the "Software"), to deal in the \
+Software without restriction, including without limitation the rights to use, copy, modify, merge, publish, \
+distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the Software is \
+furnished to do so, subject to the following conditions: The above copyright notice and this permission notice \
+shall be included in all copies or substantial portions of the Software. THE SOFTWARE IS PROVIDED "AS IS", WITHOUT \
+WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE WARRANTIES OF MERCHANTABILITY, FITNESS \
+FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR COPYRIGHT HOLDERS BE LIABLE FOR ANY \
+CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE, ARISING FROM, OUT OF OR IN \
+CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE."""
 
 PROGRAMS = {
     "Apple Mail": ("apple-mail", {"macos": "macOS", "ios": "iOS"}),
@@ -94,7 +94,7 @@ def condensed(data: Mapping[str, Any]) -> dict[str, Any]:
 
 def _feature(each: Mapping[str, Any]) -> dict[str, Any] | None:
     """How to know the feature again, and who lacks it; None where nobody that counts does."""
-    lacking = [name for name in map(lambda program: _lacking(each["stats"], program), PROGRAMS) if name]
+    lacking = [name for name in (_lacking(each["stats"], program) for program in PROGRAMS) if name]
     marks = _marks(each["slug"], each["title"].strip())
     return {"marks": marks, "lacking": lacking} if lacking and marks else None
 

@@ -105,6 +105,6 @@ def _rules() -> Iterator[dict[str, str]]:
 
 
 def _renderer(settings: Settings, found: Project) -> Renderer:
-    from lifecycle.mail.render import Renderer
+    from lifecycle.journey.emails import renderer_of
 
-    return Renderer(settings.templates, settings.home / "compiled")
+    return renderer_of(found.policy, settings.templates, settings.home / "compiled")

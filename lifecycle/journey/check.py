@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lifecycle.mail.render import Renderer
-
-from .emails import check_digest, check_emails
+from .emails import check_digest, check_emails, renderer_of
 from .project import Problem, Project, by_place
 from .vocabulary import nearest
 from .words import check_mute, check_words
@@ -18,7 +16,7 @@ def check(project: Project, templates: Path, cache: Path | None = None) -> list[
 
     `templates` is the folder of the emails, `cache` one for what is compiled.
     """
-    renderer = Renderer(templates, cache)
+    renderer = renderer_of(project.policy, templates, cache)
     problems = check_policy(project)
     for journey in project.journeys.values():
         problems += check_words(journey, project.vocabulary)

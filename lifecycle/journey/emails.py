@@ -10,9 +10,15 @@ from lifecycle.mail.render import Renderer
 from lifecycle.mail.source import email_names
 
 from .journey import Journey
+from .policy import Policy
 from .project import Problem, Project
 from .steps import Send, walk_steps
 from .vocabulary import nearest
+
+
+def renderer_of(policy: Policy, templates: Path, cache: Path | None = None) -> Renderer:
+    """What renders the emails of the folder `templates` under this policy; `cache` is a folder for what is compiled."""
+    return Renderer(templates, cache, locale=policy.locale, currency=policy.currency)
 
 
 def require_emails(project: Project, templates: Path) -> None:

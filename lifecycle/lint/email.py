@@ -30,13 +30,17 @@ SAMPLE_UNSUBSCRIBE = "https://example.com/unsubscribe"
 
 @dataclass(frozen=True, eq=False)
 class Email:
-    """One edition of an email, that of one locale; `senders` are the journeys that send it."""
+    """One edition of an email, that of one locale; `senders` are the journeys that send it.
+
+    `default` is the edition of the default locale, None if it is this one.
+    """
 
     project: Project
     renderer: Renderer
     source: Source
     compiled: CompiledEmail
     senders: tuple[Journey, ...]
+    default: Email | None = None
 
     @property
     def name(self) -> str:
@@ -142,7 +146,11 @@ def read_email(renderer: Renderer, name: str, project: Project, templates: Path)
         sources[locale] = replace(default, path=path.with_suffix(".mjml"), text=read_text(path))
     sources |= {locale: _source(templates, path) for locale, path in files.items()}
     journeys = senders(project, name)
-    return [Email(project, renderer, sources[locale], each, journeys) for locale, each in compiled.items()]
+    editions: list[Email] = []
+    for locale, each in compiled.items():
+        first = editions[0] if editions else None
+        editions.append(Email(project, renderer, sources[locale], each, journeys, first))
+    return editions
 
 
 def _source(templates: Path, path: Path) -> Source:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from lifecycle.errors import TemplateError
+from lifecycle.journey.emails import renderer_of
 from lifecycle.journey.project import Problem, Project, by_place
 from lifecycle.mail.render import Renderer
 
@@ -20,7 +21,7 @@ _IDS = frozenset(rule.id for rule in RULES)
 
 def lint(project: Project, templates: Path, cache: Path | None = None) -> list[Problem]:
     """The problems of all emails in the folder `templates`, by file and line; `cache` is one for what is compiled."""
-    renderer = Renderer(templates, cache)
+    renderer = renderer_of(project.policy, templates, cache)
     found = [problem for name in renderer.names() for problem in lint_email(renderer, name, project, templates)]
     return sorted(dict.fromkeys(found), key=by_place)
 

@@ -33,17 +33,17 @@ CASES = [
     Case(
         "unknown_variable",
         WORDS,
-        "¦{{ customer.frist_name }}",
+        "{{ ¦customer.frist_name }}",
         "{{ customer.created_at }}",
         "did you mean 'first_name'?",
     ),
-    Case("unknown_variable", WORDS, "¦{{ event.totel }}", "{{ event.total }}", "did you mean 'total'?"),
-    Case("unknown_variable", WORDS, "¦{{ costumer.email }}", "{{ customer.email }}", "did you mean 'customer'?"),
-    Case("unknown_filter", WORDS, "¦{{ event.total | mony }}", "{{ event.total | money }}", "did you mean 'money'?"),
+    Case("unknown_variable", WORDS, "{{ ¦event.totel }}", "{{ event.total }}", "did you mean 'total'?"),
+    Case("unknown_variable", WORDS, "{{ ¦costumer.email }}", "{{ customer.email }}", "did you mean 'customer'?"),
+    Case("unknown_filter", WORDS, "{{ event.total | ¦mony }}", "{{ event.total | money }}", "did you mean 'money'?"),
     Case(
         "unknown_filter",
         WORDS,
-        "{% if event.total ¦is evn %}a{% endif %}",
+        "{% if event.total is ¦evn %}a{% endif %}",
         "{% if event.total is even %}a{% endif %}",
         "even",
     ),
@@ -200,13 +200,13 @@ CASES = [
     Case(
         "variable_in_style",
         WORDS,
-        '¦<b style="color:{{ event.order_id }}">a</b>',
+        '<b style="color:¦{{ event.order_id }}">a</b>',
         '<b style="color:#111111">a</b>',
         "around two tags",
     ),
-    Case("large", WORDS, "¦BODY" + "a " * 45_000, "a " * 38_000, "drop a section"),
-    Case("too_large", WORDS, "¦BODY" + "a " * 52_000, "a " * 38_000, "two emails"),
-    Case("template", WORDS, "¦{% if %}", "{% if true %}{% endif %}", "mend"),
+    Case("large", WORDS, "" + "a " * 45_000, "a " * 38_000, "drop a section"),
+    Case("too_large", WORDS, "" + "a " * 52_000, "a " * 38_000, "two emails"),
+    Case("template", WORDS, "{% if ¦%}", "{% if true %}{% endif %}", "mend"),
     Case("lint_off", WORDS, "¦{# lint: off no_alt #}", "{# lint: off no_alt because it is fine #}", "because"),
     Case(
         "lint_off", WORDS, "¦{# lint: off no_such because … #}", "{# lint: off no-alt because it is fine #}", "--rules"
@@ -225,9 +225,10 @@ def test_a_rule_finds_its_mistake_and_no_other(shop: Shop, case: Case) -> None:
     assert problem.code == case.rule
     assert problem.severity == next(rule.severity for rule in RULES if rule.id == case.rule)
     assert case.remedy in problem.hint
-    if "¦" in case.wrong and "BODY" not in case.wrong:
-        line = marked[: marked.index("¦")].count("\n") + 1
-        assert problem.where == f"{FILE}:{line}"
+    before, mark, _ = marked.partition("¦")
+    if mark:
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        assert problem.where == f"{FILE}:{line}:{column}"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.rule}-{case.right[:40]}")
@@ -291,7 +292,7 @@ def test_the_digest_shows_its_sections(shop: Shop) -> None:
 
     shop.write(EMAIL, "digest/gathered.mjml")
     (problem,) = shop.problems()
-    assert (problem.code, problem.where) == ("no_sections", "templates/email/digest/gathered.mjml:7")
+    assert (problem.code, problem.where) == ("no_sections", "templates/email/digest/gathered.mjml:7:3")
 
 
 def test_what_cannot_be_rendered_is_told_if_nothing_else_is_wrong(shop: Shop) -> None:
@@ -299,7 +300,7 @@ def test_what_cannot_be_rendered_is_told_if_nothing_else_is_wrong(shop: Shop) ->
 
     (problem,) = shop.problems()
 
-    assert (problem.code, problem.where) == ("unrenderable", f"{FILE}:1")
+    assert (problem.code, problem.where) == ("unrenderable", f"{FILE}:1:1")
     assert "money expects a number" in problem.message
 
 
@@ -311,7 +312,7 @@ def test_a_mistake_in_a_partial_is_told_once_and_there(shop: Shop) -> None:
 
     (problem,) = shop.problems()
 
-    assert (problem.code, problem.where) == ("placeholder_link", "templates/email/partials/look.mjml:2")
+    assert (problem.code, problem.where) == ("placeholder_link", "templates/email/partials/look.mjml:2:10")
 
 
 def test_an_email_that_does_not_compile_hides_no_other(shop: Shop) -> None:
@@ -337,10 +338,68 @@ def test_a_property_is_sure_only_if_it_is_in_every_event_that_may_start(shop: Sh
     assert [problem.code for problem in shop.problems()] == ["unknown_variable"]
 
 
+CATALOGUE = """\
+msgid ""
+msgstr ""
+"Language: id\\n"
+"Content-Type: text/plain; charset=utf-8\\n"
+
+msgid "Hello"
+msgstr "Halo"
+
+msgid "Words"
+msgstr "{words}"
+"""
+
+
+def test_a_catalogue_that_lags_behind_is_told_where_the_text_stands(shop: Shop) -> None:
+    shop.write(EMAIL.replace(">Hello<", '>{{ _("Hello") }}<').replace(WORDS, '{{ _("Words") }}'))
+    shop.write(CATALOGUE.format(words="Kata"), "locales/id/LC_MESSAGES/email.po")
+    assert shop.problems() == []
+
+    shop.write(CATALOGUE.format(words=""), "locales/id/LC_MESSAGES/email.po")
+    (problem,) = shop.problems()
+    assert (problem.code, problem.severity, problem.where) == ("lagging_locale", "warning", f"{FILE}:8:17")
+    assert problem.hint == "translate it in locales/id/LC_MESSAGES/email.po"
+
+
+def test_each_locale_has_a_subject_that_is_short_enough(shop: Shop) -> None:
+    shop.write(EMAIL.replace(">Hello<", '>{{ _("Hello") }}<'))
+    shop.write(CATALOGUE.format(words="").replace("Halo", "h" * 61), "locales/id/LC_MESSAGES/email.po")
+
+    (problem,) = shop.problems()
+
+    assert (problem.code, problem.where) == ("long_subject", f"{FILE}:3:5")
+    assert "h" * 61 in problem.message
+
+
+def test_an_edition_in_a_file_of_its_own_has_what_the_default_has(shop: Shop) -> None:
+    shop.write(EMAIL.replace(WORDS, "Kata"), "hello.id.mjml")
+    assert shop.problems() == []
+
+    shop.replace(WORDS, "{{ event.total }} <a href='https://shop.example/'>Look</a>")
+    first, second = shop.problems()
+    assert (first.code, first.where) == ("lagging_locale", "templates/email/hello.id.mjml:7:3")
+    assert first.message == "hello.id.mjml has 2 <mj-button> and <a>, and hello.mjml 3"
+    assert second.message == f"hello.id.mjml never reads event.total, which hello.mjml does at {FILE}:8:17"
+
+
+def test_an_edition_in_a_file_of_its_own_is_asked_all_that_the_default_is(shop: Shop) -> None:
+    shop.write(EMAIL.replace("https://shop.example/shelves", "#"), "hello.id.mjml")
+    shop.write("Halo {{ customer.first_name }}", "hello.id.txt")
+
+    assert [(problem.code, problem.where) for problem in shop.problems()] == [
+        ("placeholder_link", "templates/email/hello.id.mjml:9:22"),
+        ("no_address", "templates/email/hello.id.txt:1:1"),
+        ("no_unsubscribe", "templates/email/hello.id.txt:1:1"),
+        ("no_fallback", "templates/email/hello.id.txt:1:9"),
+    ]
+
+
 def test_rules_are_told_apart_and_each_is_tested() -> None:
     ids = [rule.id for rule in RULES]
     assert len(set(ids)) == len(ids)
-    own = {"no_text", "thin_text", "emoji_sender", "no_sections", "unrenderable"}
+    own = {"lagging_locale", "no_text", "thin_text", "emoji_sender", "no_sections", "unrenderable"}
     assert {case.rule for case in CASES} | own == set(ids)
 
 
