@@ -207,7 +207,7 @@ def _known(
 
 def _whose(settings: Settings, address: str) -> str | None:
     """The customer whose address it is; None also where there is no database that could know."""
-    if not opened.has_database(settings):
+    if not settings.has_database:
         return None
     from lifecycle.store import reports
 

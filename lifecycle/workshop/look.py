@@ -1,0 +1,142 @@
+"""The workshop: every email of the project, and a look at one of them through the pipeline that sends it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from lifecycle import clock
+from lifecycle.engine import Engine
+from lifecycle.errors import LifecycleError, TemplateError
+from lifecycle.flow.mailer import Mailer
+from lifecycle.journey.emails import check_emails
+from lifecycle.journey.project import Problem
+from lifecycle.journey.vocabulary import nearest
+from lifecycle.mail.nowhere import NowhereTransport
+from lifecycle.mail.render import Rendered
+from lifecycle.mail.source import read_source
+from lifecycle.settings import Settings
+
+from .occasion import Occasion, made_up, of_customer, senders
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One email of the project: the journeys that send it, and the locales that it exists in, the default first."""
+
+    name: str
+    journeys: tuple[str, ...]
+    locales: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One email as one person would get it; `customer` None is nobody, `moment` is in their zone.
+
+    `letter`: the very bytes that would go out. `size`: bytes of HTML. `notes`: what a reader should know besides.
+    """
+
+    template: str
+    locale: str
+    customer: str | None
+    moment: datetime
+    rendered: Rendered
+    letter: bytes
+    size: int
+    notes: tuple[str, ...]
+
+
+class Workshop:
+    """The emails of one project as the files stand now; after a change of theirs, `refresh`.
+
+    Raises DefinitionError on first use of a project that is wrong.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.engine = Engine(settings)
+
+    def refresh(self) -> None:
+        """Sees the files anew."""
+        self.engine = Engine(self._settings)
+
+    def entries(self) -> list[Entry]:
+        """All emails, by name."""
+        project, locale = self.engine.project, self.engine.project.policy.locale
+        return [
+            Entry(name, tuple(journey.name for journey in senders(project, name)), (locale,))
+            for name in self.engine.renderer.names()
+        ]
+
+    def look(
+        self, template: str, *, customer: str | None = None, locale: str | None = None, at: datetime | None = None
+    ) -> Look:
+        """The email for that customer, or for nobody in particular.
+
+        `locale`: as if they read that one. `at`: naive is by the clock of their zone; None is now. Raises
+        TemplateError, RenderError, and LifecycleError where there is no such email or customer.
+        """
+        mailer = self.engine.mailer(NowhereTransport())
+        return self.show(mailer, template, self.occasion(template, customer, locale, at), customer)
+
+    def occasion(
+        self, template: str, customer: str | None = None, locale: str | None = None, at: datetime | None = None
+    ) -> Occasion:
+        """What it would be rendered with; raises LifecycleError."""
+        names = self.engine.renderer.names()
+        if template not in names:
+            hint = nearest(template, names, "see: lifecycle templates list")
+            raise LifecycleError(f"there is no email {template!r}; {hint}")
+        moment = at or clock.now()
+        found = (
+            made_up(self.engine.project, template, moment)
+            if customer is None
+            else of_customer(self.engine, template, customer, moment)
+        )
+        return found.with_locale(locale)
+
+    def show(self, mailer: Mailer, template: str, occasion: Occasion, customer: str | None = None) -> Look:
+        """The email on that occasion, as `mailer` would send it; raises as `look`."""
+        envelope, moment, notes = occasion.envelope, occasion.moment, occasion.notes
+        if occasion.sections:
+            digest = mailer.render_digest(template, envelope, occasion.customer, occasion.sections, moment)
+            rendered, unsubscribe = digest.rendered, digest.unsubscribe
+            notes += tuple(f"left out, as a digest would: {reason}" for reason in digest.failed.values())
+        else:
+            rendered, unsubscribe = mailer.render(template, envelope, occasion.customer, occasion.event, moment)
+        letter = mailer.letter(envelope, rendered, unsubscribe, moment.astimezone(UTC))
+        return Look(
+            template,
+            self.engine.project.policy.locale,
+            customer,
+            moment,
+            rendered,
+            letter.data,
+            len(rendered.html.encode()),
+            notes,
+        )
+
+    def sources(self, template: str, locale: str | None = None) -> list[tuple[Path, str]]:
+        """The files that the email is made of, its own first, with their text; of a broken one those that are found."""
+        own = self._settings.templates / f"{template}.mjml"
+        try:
+            source = read_source(self._settings.templates, template)
+            files = [own, *(Path(file) for file, _ in source.origins)]
+        except TemplateError:
+            files = [own]
+        files.append(own.with_suffix(".txt"))
+        return [
+            (file, file.read_text(encoding="utf-8", errors="replace"))
+            for file in dict.fromkeys(files)
+            if file.is_file()
+        ]
+
+    def problems(self, template: str) -> list[Problem]:
+        """What is wrong with the email."""
+        project, renderer = self.engine.project, self.engine.renderer
+        return [
+            problem
+            for journey in senders(project, template)
+            for problem in check_emails(journey, project.vocabulary, renderer)
+        ]
