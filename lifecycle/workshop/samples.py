@@ -55,10 +55,10 @@ class _File:
         except json.JSONDecodeError as error:
             message = f"this is no JSON: {error.msg[:1].lower()}{error.msg[1:]}"
             raise TemplateError(f"{path}:{error.lineno}:{error.colno}", message, "mend the line") from error
-        except (UnicodeDecodeError, RecursionError) as error:
-            raise TemplateError(
-                f"{path}:1:1", "this is no JSON in UTF-8 that could be read", "write it anew"
-            ) from error
+        except UnicodeDecodeError as error:
+            raise TemplateError(f"{path}:1:1", "the file is not UTF-8", "save it as UTF-8") from error
+        except RecursionError as error:
+            raise TemplateError(f"{path}:1:1", "it is nested too deeply to be read", "write less of it") from error
 
     def over(self, made_up: Sample, words: Vocabulary, event: str | None) -> Sample:
         """What is made up with what the file says over it."""

@@ -58,6 +58,7 @@ def test_a_customers_own_data_are_used_where_asked_for(any_shop: Shop) -> None:
     assert "no customer '43'" in any_shop.run("preview", "thanks", "--customer", "43", exit_code=1).stderr
 
 
+BUTTON = '<mj-button href="https://shop.example/{{ event.order_id }}">Look</mj-button>'
 DIGEST = """<mjml><mj-head><mj-title>{{ sections | length }} for you</mj-title><mj-preview>In one</mj-preview></mj-head>
 <mj-body><mj-section><mj-column><mj-text>{% for section in sections %}<p>{{ section.subject }}, {{ section.topic }}</p>
 {% endfor %}<a href="{{ links.unsubscribe }}">out</a></mj-text></mj-column></mj-section></mj-body></mjml>"""
@@ -96,9 +97,10 @@ def _eml(shop: Shop, template: str, *options: str) -> bytes:
     return (shop.folder / "seen.eml").read_bytes()
 
 
-MOMENTS = """<mjml><mj-head><mj-title>Thanks for {{ event.order_id }}</mj-title></mj-head><mj-body><mj-section><mj-column>
-<mj-text>Dear {{ customer.first_name }}, it is {{ now.isoformat() }}, {{ customer.points }} points.
-<a href="{{ links.unsubscribe }}">Unsubscribe</a> {{ message_id }}</mj-text></mj-column></mj-section></mj-body></mjml>"""
+MOMENTS = """<mjml><mj-head><mj-title>Thanks for {{ event.order_id }}</mj-title></mj-head><mj-body>
+<mj-section><mj-column><mj-text>Dear {{ customer.first_name }}, it is {{ now.isoformat() }}, {{ customer.points }} points.
+<a href="{{ links.unsubscribe }}">Unsubscribe</a> {{ message_id }}</mj-text></mj-column></mj-section>
+</mj-body></mjml>"""
 
 
 def test_what_was_sent_and_what_is_shown_are_the_same_bytes(any_shop: Shop) -> None:
@@ -127,13 +129,15 @@ def test_a_digest_is_shown_in_the_bytes_in_which_it_was_sent(any_shop: Shop) -> 
     (folder / "templates/email/digest").mkdir()
     (folder / "templates/email/digest/gathered.mjml").write_text(DIGEST)
     (folder / "templates/email/thanks.mjml").write_text(
-        MOMENTS.replace("</mj-text>", '</mj-text><mj-button href="https://shop.example/{{ event.order_id }}">.</mj-button>')
+        MOMENTS.replace(
+            "</mj-text>", '</mj-text><mj-button href="https://shop.example/{{ event.order_id }}">.</mj-button>'
+        )
     )
     policy_file, journey_file = folder / "journeys/policy.py", folder / "journeys/thanks.py"
     policy_file.write_text(
-        policy_file.read_text().replace("import Policy", "import Cap, days, Policy").replace(
-            'timezone="', 'caps=[Cap(1, per=days(1))], timezone="'
-        )
+        policy_file.read_text()
+        .replace("import Policy", "import Cap, days, Policy")
+        .replace('timezone="', 'caps=[Cap(1, per=days(1))], timezone="')
     )
     journey_file.write_text(journey_file.read_text().replace('Send("thanks")', 'Send("thanks", on_capped="digest")'))
     with any_shop.database() as database:

@@ -12,7 +12,6 @@ from email.message import EmailMessage
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from sqlmodel import SQLModel
 
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
@@ -215,9 +214,10 @@ def test_a_relay_that_is_away_is_one_line(shop: Shop) -> None:
 
 
 def test_the_listing_of_tests_takes_no_filters_of_messages(shop: Shop) -> None:
-    assert "--tests goes with --limit and --json only" in shop.run(
-        "messages", "--tests", "--state", "sent", exit_code=2
-    ).stderr
+    assert (
+        "--tests goes with --limit and --json only"
+        in shop.run("messages", "--tests", "--state", "sent", exit_code=2).stderr
+    )
     for _ in range(3):
         shop.run("send-test", "thanks", *ME)
     assert [row["id"] for row in shop.json("messages", "--tests", "--limit", "2")] == [2, 3]

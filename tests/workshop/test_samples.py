@@ -83,7 +83,7 @@ def test_a_locale_may_have_a_file_of_its_own(tmp_path: Path) -> None:
     ("text", "place", "message", "hint"),
     [
         ('{\n  "customer": {,}\n}', "2:16", "this is no JSON: expecting property name", "mend the line"),
-        ("[" * 100_000, "1:1", "this is no JSON in UTF-8", "save it"),
+        ("[" * 100_000, "1:1", "it is nested too deeply", "write less"),
         ("[]", "1:1", "sample data are an object", "customer, event, orders, recommended"),
         ('{\n\n "customers": {}}', "3:2", "the key 'customers' is nothing", "did you mean 'customer'?"),
         ('{"customer": []}', "1:2", "'customer' is no object", '"customer": {…}'),
@@ -108,7 +108,7 @@ def test_a_mistake_is_told_with_its_place_and_a_remedy(
 def test_a_file_that_is_no_text_is_told(tmp_path: Path) -> None:
     (tmp_path / "thanks.sample.json").write_bytes(b'{"customer": "\xff"}')
 
-    with pytest.raises(TemplateError, match=r"thanks\.sample\.json:1:1: this is no JSON in UTF-8"):
+    with pytest.raises(TemplateError, match=r"thanks\.sample\.json:1:1: the file is not UTF-8"):
         sampled(tmp_path)
 
 
@@ -121,4 +121,3 @@ def test_an_event_where_none_starts_the_journey_is_a_mistake(tmp_path: Path) -> 
 
 def test_the_same_sample_is_made_up_every_time(tmp_path: Path) -> None:
     assert sampled(tmp_path) == sampled(tmp_path)
-
