@@ -7,14 +7,16 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from lifecycle.core.copurchase import bought, history
+from lifecycle.core.copurchase import AT_MOST, REMEMBERED, bought, history
 from lifecycle.journey.purchases import Purchases
 from lifecycle.mail.recommended import Recommended
-from lifecycle.store import purchases, related
+from lifecycle.store import customers, products, purchases, related
 
 ORDERS, RECOMMENDED = "orders", "recommended"
 NAMES = frozenset({ORDERS, RECOMMENDED})
 """The names under which templates read it."""
+
+_ALL = 1_000_000
 
 
 def shopping(
@@ -24,19 +26,43 @@ def shopping(
 
     Two statements at most, however many customers: one where nobody reads `recommended`.
     """
-    customers = sorted(reads)
-    newest = purchases.newest_orders(connection, customers, declared.event, declared.orders)
-    more: dict[str, dict[str, Any]] = {customer: {} for customer in customers}
+    people = sorted(reads)
+    newest = purchases.newest_orders(connection, people, declared.event, declared.orders)
+    more: dict[str, dict[str, Any]] = {customer: {} for customer in people}
     fresh: dict[str, list[str]] = {}
     for customer, (stale, orders) in newest.items():
         more[customer][ORDERS] = [{**properties, "at": at} for at, properties in orders[: declared.orders]]
         if stale and RECOMMENDED in reads[customer]:
             told = history((at, bought(properties, declared)) for at, properties in orders)
             fresh[customer] = [product for product, _, _ in told]
-    asking = [customer for customer in customers if RECOMMENDED in reads[customer]]
+    asking = [customer for customer in people if RECOMMENDED in reads[customer]]
     found = related.recommended(connection, asking, fresh) if asking else {}
-    for customer in customers:
+    for customer in people:
         more[customer].setdefault(ORDERS, [])
     for customer in asking:
         more[customer][RECOMMENDED] = Recommended(found.get(customer, []))
     return more
+
+
+def explained(connection: Connection, declared: Purchases, customer: str) -> list[dict[str, Any]] | None:
+    """What one customer is recommended, each with its `score` and `because` of what; None if nobody knows them."""
+    if not customers.read(connection, [customer]):
+        return None
+    recommended = shopping(connection, declared, {customer: NAMES})[customer][RECOMMENDED](AT_MOST)
+    newest = purchases.newest_orders(connection, [customer], declared.event, _ALL)
+    _, orders = newest.get(customer, (False, []))
+    own = [product for product, _, _ in history((at, bought(properties, declared)) for at, properties in orders)]
+    reasons: dict[str, list[Any]] = {}
+    for row in related.why(connection, own[:REMEMBERED]):
+        reasons.setdefault(row.other_id, []).append(row)
+    names = products.names(connection, own)
+    return [
+        {
+            **product,
+            "because": [
+                {"id": row.product_id, "name": names.get(row.product_id), "together": row.together}
+                for row in sorted(reasons.get(product["id"], ()), key=lambda row: (-row.score, row.product_id))
+            ],
+        }
+        for product in recommended
+    ]

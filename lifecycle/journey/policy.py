@@ -90,6 +90,8 @@ class Policy:
         origin = here()
         caps = _list_of(Cap, caps, "Cap(3, per=days(7))")
         mutes = _list_of(Mute, mutes, 'Mute("open complaint", when=…)')
+        if purchases is not None and not isinstance(purchases, Purchases):
+            raise DefinitionError(origin, f"purchases={purchases!r}", "write purchases=Purchases(OrderCompleted)")
         try:
             ZoneInfo(timezone)
         except (KeyError, ValueError, OSError):
