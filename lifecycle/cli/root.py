@@ -86,6 +86,7 @@ def _joined(text: str) -> str:
         "replay": Later("lifecycle.cli.replay:replay", "Run a file of events through everything.", _WORDS),
         "messages": Later("lifecycle.cli.messages:messages", "List emails with their state and reason.", _PEOPLE),
         "customers": Later("lifecycle.cli.customers:customers", "List, show and import customers.", _PEOPLE),
+        "catalog": Later("lifecycle.cli.catalog:catalog", "Import products; see what goes with what.", _PEOPLE),
         "caps": Later("lifecycle.cli.caps:caps", "See what frequency caps did; try others on history.", _PEOPLE),
         "preview": Later("lifecycle.cli.preview:preview", "Render an email for a look at it.", _PEOPLE),
         "send-test": Later("lifecycle.cli.send_test:send_test", "Send one email to an address of your own.", _PEOPLE),

@@ -16,6 +16,7 @@ from .entries import as_wall_time
 from .fatigue import Fatigue, Sunset
 from .mutes import Mute
 from .origin import here, is_text
+from .purchases import Purchases
 
 Consent: TypeAlias = Literal["opt_in", "opt_out"]
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class Policy:
     fatigue: Fatigue | None
     sunset: Sunset | None
     digest: Digest
+    purchases: Purchases | None
     defined_at: str = field(compare=False)
 
     def __init__(
@@ -83,10 +85,13 @@ class Policy:
         fatigue: Fatigue | None = None,
         sunset: Sunset | None = None,
         digest: Digest | None = None,
+        purchases: Purchases | None = None,
     ) -> None:
         origin = here()
         caps = _list_of(Cap, caps, "Cap(3, per=days(7))")
         mutes = _list_of(Mute, mutes, 'Mute("open complaint", when=…)')
+        if purchases is not None and not isinstance(purchases, Purchases):
+            raise DefinitionError(origin, f"purchases={purchases!r}", "write purchases=Purchases(OrderCompleted)")
         try:
             ZoneInfo(timezone)
         except (KeyError, ValueError, OSError):
@@ -111,6 +116,7 @@ class Policy:
             "fatigue": fatigue,
             "sunset": sunset,
             "digest": digest or Digest(),
+            "purchases": purchases,
             "defined_at": origin,
         }
         for attribute, value in values.items():

@@ -97,8 +97,9 @@ def _eml(shop: Shop, template: str, *options: str) -> bytes:
     return (shop.folder / "seen.eml").read_bytes()
 
 
-MOMENTS = """<mjml><mj-head><mj-title>Thanks for {{ event.order_id }}</mj-title></mj-head><mj-body>
-<mj-section><mj-column><mj-text>Dear {{ customer.first_name }}, it is {{ now.isoformat() }}, {{ customer.points }} points.
+MOMENTS = """<mjml><mj-head><mj-title>Thanks for {{ event.order_id }}</mj-title>
+<mj-preview>Now</mj-preview></mj-head><mj-body><mj-section><mj-column><mj-text>
+Dear {{ customer.first_name }}, {{ now.isoformat() }}, {{ customer.points }} points.
 <a href="{{ links.unsubscribe }}">Unsubscribe</a> {{ message_id }}</mj-text></mj-column></mj-section>
 </mj-body></mjml>"""
 
@@ -236,7 +237,7 @@ def test_a_picture_is_as_wide_as_asked_and_as_tall_as_the_email(bare_shop: Shop,
     assert dark.convert("RGB").getpixel((5, 2990)) == (16, 32, 48)
 
 
-TALL = """<mjml><mj-head><mj-title>Tall</mj-title><mj-style>
+TALL = """<mjml><mj-head><mj-title>Tall</mj-title><mj-preview>So</mj-preview><mj-style>
 @media (prefers-color-scheme: dark) { .paper { background-color: #102030 !important; } }</mj-style></mj-head>
 <mj-body><mj-wrapper css-class="paper" background-color="#ffffff" full-width="full-width"><mj-section><mj-column>
 <mj-spacer height="3000px"/><mj-text>The end</mj-text></mj-column></mj-section></mj-wrapper></mj-body></mjml>"""

@@ -88,7 +88,7 @@ def test_a_locale_may_have_a_file_of_its_own(tmp_path: Path) -> None:
         ('{\n\n "customers": {}}', "3:2", "the key 'customers' is nothing", "did you mean 'customer'?"),
         ('{"customer": []}', "1:2", "'customer' is no object", '"customer": {…}'),
         ('{"orders": [{}, 3]}', "1:2", "'orders' is no list of objects", '"orders": [{…}, {…}]'),
-        ('{"event": {"city": 1}, "customer": {"cty": "x"}}', "1:38", "customer.cty is nothing", "did you mean 'city'?"),
+        ('{"event": {"city": 1}, "customer": {"cty": "x"}}', "1:37", "customer.cty is nothing", "did you mean 'city'?"),
         ('{"customer": {},\n "event": {"order_idd": 1}}', "2:12", "event.order_idd is", "did you mean 'order_id'?"),
         ('{"customer": {"birthday": "soon"}}', "1:15", "the trait birthday is no date", "mend the value"),
         ('{"customer": {"first_name": 7}}', "1:15", "the trait first_name is no text", "mend the value"),
