@@ -30,7 +30,7 @@ from .replay import Line, Progress, replay
 _AT_ONCE = 500
 _SCORED = timedelta(days=92)
 """How far back what was sent matters at the least: fatigue looks at 90 days."""
-_BLANK = Rendered("", "", "", lambda: "")
+_BLANK = Rendered("", "", "", lambda: "", "")
 
 
 class BlankMailer(Mailer):

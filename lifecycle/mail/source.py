@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lifecycle.errors import TemplateError
+from lifecycle.mail.locales import variant_of
 
 _SCAN = re.compile(
     r"(?P<keep>\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}|\{\{.*?\}\}|\{%.*?%\})"
@@ -43,15 +44,15 @@ def read_source(folder: Path, name: str) -> Source:
     pieces: list[tuple[str, str, int]] = []
     _expand(folder, path, (), pieces)
     text_path = path.with_suffix(".txt")
-    text = _read(text_path) if text_path.is_file() else None
+    text = read_text(text_path) if text_path.is_file() else None
     mjml = "".join(piece for piece, _, _ in pieces)
     return Source(name, path, mjml, _origins(pieces), text)
 
 
 def email_names(folder: Path) -> list[str]:
-    """Return the names of all emails in the folder, sorted; `partials/` holds none."""
-    names = (path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.mjml"))
-    return sorted(name for name in names if "partials" not in name.split("/")[:-1])
+    """Return the names of all emails in the folder, sorted; `partials/` holds none, nor are variants emails."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*.mjml") if variant_of(path) is None)
+    return sorted(path.with_suffix("").as_posix() for path in paths if "partials" not in path.parts[:-1])
 
 
 def _inside(name: str) -> bool:
@@ -59,7 +60,8 @@ def _inside(name: str) -> bool:
     return bool(name) and not pure.is_absolute() and ".." not in pure.parts and "\\" not in name and ":" not in name
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return what a file says, lines ending in LF; raises TemplateError where it is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
@@ -68,7 +70,7 @@ def _read(path: Path) -> str:
 
 def _expand(folder: Path, path: Path, within: tuple[Path, ...], pieces: list[tuple[str, str, int]]) -> None:
     """Append the file's text to `pieces` as (text, file, line), comments blanked and includes in place."""
-    text, file, at = _read(path), str(path), 0
+    text, file, at = read_text(path), str(path), 0
     for match in _SCAN.finditer(text):
         if match["keep"]:
             continue
