@@ -14,6 +14,7 @@ from typing import Any
 from lifecycle.errors import InvalidAddress, RenderError, TemplateError
 from lifecycle.journey.policy import Sender
 from lifecycle.mail.address import parse_address
+from lifecycle.mail.locales import tag
 from lifecycle.mail.mime import Letterhead
 from lifecycle.mail.recommended import NAMES
 from lifecycle.mail.render import Rendered, Renderer
@@ -92,6 +93,13 @@ class Mailer:
             found = self._reads[template] = NAMES & {variable.partition(".")[0] for variable in variables}
         return found
 
+    def locale_for(self, template: str, wanted: str | None) -> str:
+        """The locale in which an email is shown to somebody who wishes `wanted`; of one that is broken the default."""
+        try:
+            return self.renderer.locale_for(template, wanted)
+        except TemplateError:
+            return self.renderer.locale
+
     def render(
         self,
         template: str,
@@ -106,7 +114,7 @@ class Mailer:
         `more`: what of `NAMES` the template reads.
         """
         unsubscribe, context = self._context(envelope, customer, now, more)
-        return self.renderer.render(template, context | {"event": event}), unsubscribe
+        return self.renderer.render(template, context | {"event": event}, customer.get("locale")), unsubscribe
 
     def render_digest(
         self,
@@ -133,7 +141,7 @@ class Mailer:
             raise UnrenderableDigestError(template, failed)
         kept = tuple(section for section in sections if section.id in shown)
         unsubscribe, context = self._context(replace(envelope, topic=kept[0].topic), customer, now, more)
-        rendered = self.renderer.render(template, context | {"sections": [*shown.values()]})
+        rendered = self.renderer.render(template, context | {"sections": [*shown.values()]}, customer.get("locale"))
         return RenderedDigest(rendered, unsubscribe, kept, failed)
 
     def _in_brief(
@@ -146,7 +154,7 @@ class Mailer:
     ) -> dict[str, Any]:
         """What a digest's template knows of a section."""
         own = replace(envelope, topic=section.topic, message_id=section.message_id)
-        return section.shown(self.renderer, self._context(own, customer, now, more)[1])
+        return section.shown(self.renderer, self._context(own, customer, now, more)[1], customer.get("locale"))
 
     def _context(
         self, envelope: Envelope, customer: Mapping[str, Any], now: datetime, more: Mapping[str, Any]
@@ -179,6 +187,7 @@ class Mailer:
             message_id=envelope.message_id,
             date=date,
             list_unsubscribe=unsubscribe if envelope.marketing else None,
+            headers={"Content-Language": tag(rendered.locale)},
         )
         return Letter(envelope.id, self._sender.email, envelope.address, envelope.message_id, data, wanted)
 

@@ -40,6 +40,10 @@ class BlankMailer(Mailer):
         links = UnsubscribeLinks("http://localhost", "signs no link that anybody ever sees")
         super().__init__(project.policy.sender, Renderer(Path()), links, NowhereTransport())
 
+    def locale_for(self, template: str, wanted: str | None) -> str:
+        """The default: there are no emails to have others."""
+        return self.renderer.locale
+
     def render(self, *_: Any, **__: Any) -> tuple[Rendered, str]:
         """Nothing, and a link to nowhere."""
         return _BLANK, ""

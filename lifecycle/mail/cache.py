@@ -54,17 +54,11 @@ class Cache:
 
 @cache
 def _compiler() -> bytes:
-    """What identifies the compiler: its own sources, the libraries that shape the result, and Python's bytecode."""
-    modules = sorted(Path(__file__).parent / f"{name}.py" for name in _MODULES)
-    sources = blake2b(b"".join(module.read_bytes() for module in modules)).digest()
+    """What identifies the compiler: all sources beside this one, the libraries that shape what they make, and Python's
+    bytecode."""
+    sources = blake2b(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).digest()
     libraries = " ".join(f"{name} {version(name)}" for name in ("mjml", "premailer", "jinja2"))
     return b"\0".join((sources, libraries.encode(), MAGIC_NUMBER))
-
-
-_MODULES = (
-    *("cache", "catalogue", "compile", "compiled", "editions", "environment", "filters", "layout", "links", "locales"),
-    *("mask", "messages", "outline", "source", "speech", "text", "variables"),
-)
 
 
 def _read(path: Path) -> dict[str, Edition] | None:

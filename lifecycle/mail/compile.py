@@ -15,11 +15,12 @@ from jinja2 import nodes
 from lifecycle.errors import TemplateError
 from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.environment import text_environment
-from lifecycle.mail.layout import LaidOut, lay_out, parse
+from lifecycle.mail.layout import LaidOut, lay_out
 from lifecycle.mail.links import link_source
 from lifecycle.mail.locales import language, tag
 from lifecycle.mail.mask import Masked, Token, literal
-from lifecycle.mail.source import Source, read_source
+from lifecycle.mail.source import Source, place, read_source
+from lifecycle.mail.syntax import parse
 from lifecycle.mail.text import plain_text
 from lifecycle.mail.variables import variables_read
 
@@ -63,13 +64,13 @@ def _original(token: Token) -> str:
 
 
 def _text_places(source: Source) -> dict[str, str]:
-    def where(line: int) -> str:
-        return f"{source.path.with_suffix('.txt')}:{line}"
+    def at(offset: int) -> str:
+        return place(str(source.path.with_suffix(".txt")), source.text or "", offset)
 
-    tree = parse(source.text or "", text_environment(), where)
+    tree = parse(source.text or "", text_environment(), at)
     for found in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
-        raise TemplateError(where(found.lineno), "a text part cannot include", "write it out")
-    return {variable: where(line) for variable, line in variables_read(tree).items()}
+        raise TemplateError(at(found.lineno), "a text part cannot include", "write it out")
+    return {variable: at(offset) for variable, offset in variables_read(tree).items()}
 
 
 def _in_language(html: str, locale: str) -> str:

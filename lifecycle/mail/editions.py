@@ -18,11 +18,12 @@ from lifecycle.mail.catalogue import Catalogue
 from lifecycle.mail.compile import finish
 from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.environment import text_environment
-from lifecycle.mail.layout import LaidOut, lay_out, parse
+from lifecycle.mail.layout import LaidOut, lay_out
 from lifecycle.mail.locales import language, variants
 from lifecycle.mail.messages import Message, constant, messages, with_constants
-from lifecycle.mail.source import Source, read_source, read_text
+from lifecycle.mail.source import Source, place, read_source, read_text
 from lifecycle.mail.speech import ENGLISH_PLURAL, Speech
+from lifecycle.mail.syntax import parse
 from lifecycle.mail.variables import variables_read
 
 
@@ -126,9 +127,9 @@ def _text_places(source: Source) -> dict[str, str]:
         return {}
     where = _text_where(source)
     tree = parse(source.text, text_environment(), where)
-    return {variable: where(line) for variable, line in variables_read(tree).items()}
+    return {variable: where(offset) for variable, offset in variables_read(tree).items()}
 
 
 def _text_where(source: Source) -> Callable[[int], str]:
-    path = source.path.with_suffix(".txt")
-    return lambda line: f"{path}:{line}"
+    path, text = str(source.path.with_suffix(".txt")), source.text or ""
+    return lambda offset: place(path, text, offset)

@@ -30,7 +30,6 @@ _WITHOUT_CENTS = frozenset({"IDR"})
 _BESIDE_DIGITS = re.compile("(?<![0-9])[\u00a0\u202f]|[\u00a0\u202f](?![0-9])")
 _LETTER_BEFORE_DIGIT = re.compile(r"(?<=[^\W\d_])(?=[0-9])")
 _DIGIT_BEFORE_LETTER = re.compile(r"(?<=[0-9])(?=[^\W\d_])")
-_CODE = re.compile("[A-Za-z]{3}")
 _QUOTED = re.compile("'[^']*'")
 _MOST_DIGITS = 20
 
@@ -44,12 +43,19 @@ def money(value: Number, currency: str, locale: str) -> str:
     return _plain(_DIGIT_BEFORE_LETTER.sub(" ", _LETTER_BEFORE_DIGIT.sub(" ", text)))
 
 
+def is_currency(code: object) -> bool:
+    """Whether it is the code of a currency that is or was in use (ISO 4217), in capitals."""
+    from babel.numbers import list_currencies
+
+    return isinstance(code, str) and code in list_currencies()
+
+
 @lru_cache(maxsize=256)
 def _money_pattern(currency: str, locale: str) -> tuple[str, NumberPattern]:
-    from babel.numbers import get_currency_precision, list_currencies, parse_pattern
+    from babel.numbers import get_currency_precision, parse_pattern
 
-    code = currency.upper() if _CODE.fullmatch(currency) else ""
-    if code not in list_currencies():
+    code = currency.upper()
+    if not is_currency(code):
         raise ValueError(f"money knows no currency {currency[:40]!r}; write a code like 'IDR'")
     pattern = parse_pattern(_locale(locale).currency_formats["standard"].pattern)
     decimals = 0 if code in _WITHOUT_CENTS else get_currency_precision(code)
