@@ -15,6 +15,7 @@ from lifecycle.errors import TemplateError
 from lifecycle.journey.project import Project
 from lifecycle.journey.sample import A_DAY, sample_customer, sample_event, sample_orders, sample_recommended
 from lifecycle.journey.vocabulary import RESERVED, Vocabulary, nearest
+from lifecycle.mail.locales import language, normal
 from lifecycle.mail.recommended import ORDERS, RECOMMENDED, Recommended
 
 GROUPS = ("customer", "event", ORDERS, RECOMMENDED)
@@ -33,13 +34,14 @@ class Sample:
 def sample(project: Project, templates: Path, template: str, event: str | None, locale: str | None = None) -> Sample:
     """The sample data of an email that is started by `event`, for somebody who reads `locale`.
 
-    A file `<template>.sample.json` is laid over what is made up, and `<template>.<locale>.sample.json` over both; a
-    null takes something away. Raises TemplateError with the place of what cannot be used.
+    A file `<template>.sample.json` is laid over what is made up, and over both `<template>.<locale>.sample.json`, that
+    of the language first; a null takes something away. Raises TemplateError with the place of what cannot be used.
     """
     words, read, purchases = project.vocabulary, locale or project.policy.locale, project.policy.purchases
     more = {ORDERS: sample_orders(project), RECOMMENDED: sample_recommended()} if purchases else {}
     found = Sample(sample_customer(words, read), sample_event(words, event), more)
-    for name in (template, f"{template}.{read}"):
+    theirs = normal(read) or read
+    for name in dict.fromkeys((template, f"{template}.{language(theirs)}", f"{template}.{theirs}")):
         path = templates / f"{name}.sample.json"
         if path.is_file():
             found = _File(path).over(found, project, event)

@@ -125,6 +125,42 @@ def test_what_was_sent_and_what_is_shown_are_the_same_bytes(any_shop: Shop) -> N
     assert _eml(any_shop, "thanks", "--at", "2026-11-22T00:00:00Z") == by_order[b"C8"]
 
 
+ORDERS = """<mjml lang="id"><mj-head><mj-title>Terima kasih, {{ orders | length }} pesanan</mj-title>
+<mj-preview>{{ now | date }}</mj-preview></mj-head><mj-body><mj-section><mj-column><mj-text>
+{% for order in orders %}{{ order.order_id }} {{ order.at | datetime }} {{ order.total | money("IDR") }}; {% endfor %}
+{% for product in recommended(2) %}{{ product.name }} {{ product.price | money }}, {% endfor %}
+<a href="{{ links.unsubscribe }}">Keluar</a></mj-text></mj-column></mj-section></mj-body></mjml>"""
+
+
+def test_orders_and_recommendations_in_their_own_language_are_the_same_bytes_too(any_shop: Shop) -> None:
+    folder = any_shop.folder
+    (folder / "templates/email/thanks.id.mjml").write_text(ORDERS)
+    # The claim looks at the default edition for what it fetches.
+    (folder / "templates/email/thanks.mjml").write_text(ORDERS.replace('lang="id"', 'lang="en"'))
+    words, policy_file = folder / "journeys/vocabulary.py", folder / "journeys/policy.py"
+    words.write_text(words.read_text() + "    products = Property[list[object]]()\n")
+    policy_file.write_text(
+        policy_file.read_text()
+        .replace("import Policy", "import Policy, Purchases")
+        .replace("policy = Policy(", "from .vocabulary import OrderCompleted\npolicy = Policy(")
+        .replace('timezone="', 'purchases=Purchases(OrderCompleted), timezone="')
+    )
+    with any_shop.database() as database:
+        stage = _sent(any_shop, database, NOW)
+        stage.identify("42", email="siti@example.com", timezone="Asia/Jakarta", locale="id-ID")
+        products = [{"product_id": "P1", "name": "Cangkir", "price": 5, "quantity": 1}]
+        stage.track("42", "order.completed", order_id="B7", total=125000, products=products)
+        stage.run()
+        assert [(row["state"], row["locale"]) for row in stage.messages()] == [("sent", "id")]
+
+    (letter,) = _letters(any_shop)
+    assert b"Subject: Terima kasih, 1 pesanan" in letter
+    assert _eml(any_shop, "thanks", "--at", NOW.isoformat()) == letter
+    in_english = message_from_bytes(_eml(any_shop, "thanks", "--at", NOW.isoformat(), "--locale", "en"))
+    assert in_english["Message-ID"] == message_from_bytes(letter)["Message-ID"]
+    assert b'lang="en"' in in_english.as_bytes()
+
+
 def test_a_digest_is_shown_in_the_bytes_in_which_it_was_sent(any_shop: Shop) -> None:
     folder = any_shop.folder
     (folder / "templates/email/digest").mkdir()
@@ -195,7 +231,7 @@ def test_a_mistake_in_a_sample_file_is_told_with_its_place(bare_shop: Shop) -> N
 
     stderr = bare_shop.run("preview", "thanks", exit_code=1).stderr
 
-    assert stderr.startswith("error: templates/email/thanks.sample.json:2:13: event.order is nothing that an email")
+    assert stderr.startswith("error: templates/email/thanks.sample.json:2:13: 'event.order' is nothing that an email")
     assert "did you mean 'order_id'?" in stderr
     assert stderr.count("\n") == 1
 
@@ -314,7 +350,12 @@ def test_a_missing_variable_is_told_by_its_name(bare_shop: Shop) -> None:
 
 def test_what_was_written_is_opened(bare_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr("click.launch", lambda path: opened.append(path) or 0)
+
+    def launch(path: str) -> int:
+        opened.append(path)
+        return 0
+
+    monkeypatch.setattr("click.launch", launch)
 
     bare_shop.run("preview", "thanks", "--open")
 

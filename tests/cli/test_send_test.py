@@ -42,7 +42,7 @@ def server(any_shop: Shop) -> Iterator[SmtpServer]:
 
 def _message(server: SmtpServer) -> EmailMessage:
     (mail,) = server.received
-    return message_from_bytes(mail.content, policy=policy.default)
+    return message_from_bytes(mail.data, policy=policy.default)
 
 
 def _contents(shop: Shop) -> dict[str, list[Any]]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 import pytest
 
-from lifecycle import Attribute, Event, Journey, Policy, Property, Send, Sender, on
+from lifecycle import Attribute, Event, Journey, Policy, Property, Purchases, Send, Sender, on
 from lifecycle.errors import TemplateError
 from lifecycle.journey.project import Project
+from lifecycle.journey.sample import A_DAY
 from lifecycle.journey.vocabulary import Vocabulary
 from lifecycle.workshop.samples import Sample, sample
 
@@ -22,13 +24,16 @@ class customer:  # noqa: N801 - the noun of the language
 class Ordered(Event, name="order.completed"):
     order_id = Property[str]()
     total = Property[float]()
+    products = Property[list[object]]()
 
 
+SENDER = Sender("Shop", "hello@shop.example", postal_address="1 Road")
 PROJECT = Project(
     Vocabulary({"city": customer.city, "points": customer.points}, {"order.completed": Ordered}),
     {"thanks": Journey(name="thanks", topic="orders", enter=on(Ordered), steps=[Send("thanks")])},
-    Policy(sender=Sender("Shop", "hello@shop.example", postal_address="1 Road")),
+    Policy(sender=SENDER, purchases=Purchases(Ordered)),
 )
+WITHOUT_PURCHASES = replace(PROJECT, policy=Policy(sender=SENDER))
 
 
 def sampled(folder: Path, locale: str | None = None, **files: str) -> Sample:
@@ -44,7 +49,9 @@ def test_without_a_file_everything_the_vocabulary_names_is_there(tmp_path: Path)
     assert found.customer["first_name"] == "Alice"
     assert found.customer["city"] == "City"
     assert found.customer["points"] == 2
-    assert found.event == {"order_id": "A1001", "total": 42.5}
+    assert (found.event["order_id"], found.event["total"]) == ("A1001", 42.5)
+    assert [order["order_id"] for order in found.more["orders"]][:2] == ["A1001", "A1001"]
+    assert {*found.more["recommended"](1)[0]} >= {"id", "name", "url", "image", "price", "category"}
 
 
 def test_each_locale_has_somebody_who_could_read_it(tmp_path: Path) -> None:
@@ -59,7 +66,8 @@ def test_a_file_says_as_much_as_it_likes_in_the_types_that_emails_get(tmp_path: 
     found = sampled(
         tmp_path,
         sample='{"customer": {"city": "Solo", "birthday": "1994-02-28", "created_at": "2026-01-02T03:04:05Z", '
-        '"last_name": null}, "event": {"total": null}, "orders": [{"order_id": "A1"}], "recommended": []}',
+        '"last_name": null}, "event": {"total": null, "products": null}, '
+        '"orders": [{"order_id": "A1"}, {"at": "2026-01-02"}], "recommended": [{"name": "Teapot"}, {"price": 3}]}',
     )
 
     assert found.customer["city"] == "Solo"
@@ -68,7 +76,12 @@ def test_a_file_says_as_much_as_it_likes_in_the_types_that_emails_get(tmp_path: 
     assert found.customer["first_name"] == "Alice"
     assert "last_name" not in found.customer
     assert found.event == {"order_id": "A1001"}
-    assert (found.orders, found.recommended) == (({"order_id": "A1"},), ())
+    assert found.more["orders"] == [
+        {"order_id": "A1", "at": A_DAY},
+        {"at": datetime(2026, 1, 2, tzinfo=UTC)},
+    ]
+    assert [product["name"] for product in found.more["recommended"](5)] == ["Teapot", "Blue mug"]
+    assert found.more["recommended"](1)[0]["url"].startswith("https://")
 
 
 def test_a_locale_may_have_a_file_of_its_own(tmp_path: Path) -> None:
@@ -85,12 +98,20 @@ def test_a_locale_may_have_a_file_of_its_own(tmp_path: Path) -> None:
         ('{\n  "customer": {,}\n}', "2:16", "this is no JSON: expecting property name", "mend the line"),
         ("[" * 100_000, "1:1", "it is nested too deeply", "write less"),
         ("[]", "1:1", "sample data are an object", "customer, event, orders, recommended"),
-        ('{\n\n "customers": {}}', "3:2", "the key 'customers' is nothing", "did you mean 'customer'?"),
+        ('{\n\n "customers": {}}', "3:2", "'customers' is nothing", "did you mean 'customer'?"),
         ('{"customer": []}', "1:2", "'customer' is no object", '"customer": {…}'),
         ('{"orders": [{}, 3]}', "1:2", "'orders' is no list of objects", '"orders": [{…}, {…}]'),
-        ('{"event": {"city": 1}, "customer": {"cty": "x"}}', "1:37", "customer.cty is nothing", "did you mean 'city'?"),
-        ('{"customer": {},\n "event": {"order_idd": 1}}', "2:12", "event.order_idd is", "did you mean 'order_id'?"),
+        (
+            '{"event": {"city": 1}, "customer": {"cty": "x"}}',
+            "1:37",
+            "'customer.cty' is nothing",
+            "did you mean 'city'?",
+        ),
+        ('{"customer": {},\n "event": {"order_idd": 1}}', "2:12", "'event.order_idd' is", "did you mean 'order_id'?"),
         ('{"customer": {"birthday": "soon"}}', "1:15", "the trait birthday is no date", "mend the value"),
+        ('{"orders": [{"order_i": 1}]}', "1:14", "'orders.order_i' is", "did you mean 'order_id'?"),
+        ('{"orders": [{"at": 5}]}', "1:14", "an order's at is no moment: 5", '"at": "2026'),
+        ('{"recommended": [{"url": "", "nam": 1}]}', "1:30", "'recommended.nam' is", "did you mean 'name'?"),
         ('{"customer": {"first_name": 7}}', "1:15", "the trait first_name is no text", "mend the value"),
     ],
 )
@@ -119,5 +140,14 @@ def test_an_event_where_none_starts_the_journey_is_a_mistake(tmp_path: Path) -> 
         sample(PROJECT, tmp_path, "thanks", None)
 
 
+def test_orders_where_emails_have_none_are_a_mistake(tmp_path: Path) -> None:
+    (tmp_path / "thanks.sample.json").write_text('{"orders": []}')
+
+    with pytest.raises(TemplateError, match="emails have no orders where the policy names no purchases"):
+        sample(WITHOUT_PURCHASES, tmp_path, "thanks", "order.completed")
+
+
 def test_the_same_sample_is_made_up_every_time(tmp_path: Path) -> None:
-    assert sampled(tmp_path) == sampled(tmp_path)
+    one, other = sampled(tmp_path), sampled(tmp_path)
+
+    assert (one.customer, one.event, one.more["orders"]) == (other.customer, other.event, other.more["orders"])
