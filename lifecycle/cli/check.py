@@ -50,7 +50,7 @@ def check(ctx: click.Context, database: bool, strict: bool, as_json: bool) -> No
 
 def _parked(settings: Settings, project: Project) -> list[Problem]:
     """Problems of people who are parked nowhere; none where there is no database, or none that answers."""
-    if not opened.has_database(settings):
+    if not settings.has_database:
         return []
     from sqlalchemy.exc import DBAPIError
 

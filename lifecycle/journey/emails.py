@@ -55,6 +55,15 @@ def _remedy(template: str, names: Sequence[str]) -> str:
     return nearest(template, names, f"write {template}.mjml in the templates folder")
 
 
+def senders(project: Project, name: str) -> tuple[Journey, ...]:
+    """The journeys that send this email."""
+    return tuple(
+        journey
+        for journey in project.journeys.values()
+        if any(isinstance(step, Send) and step.template == name for step in walk_steps(journey.steps))
+    )
+
+
 def check_emails(journey: Journey, renderer: Renderer) -> Iterator[Problem]:
     """Emails that are missing, or that no digest can stand for."""
     names = renderer.names()

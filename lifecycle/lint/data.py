@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 
-from lifecycle.errors import RenderError
+from lifecycle.errors import RenderError, TemplateError
 from lifecycle.journey.journey import Journey
 from lifecycle.journey.vocabulary import RESERVED, nearest
 from lifecycle.journey.words import trigger_of
 from lifecycle.mail.environment import html_environment, text_environment
+from lifecycle.mail.recommended import NAMES
 from lifecycle.mail.sections import KNOWN
 from lifecycle.mail.source import place
 from lifecycle.mail.syntax import parse
@@ -25,8 +26,6 @@ _BY_THE_ENGINE: Mapping[str, Sequence[str] | None] = {
     "locale": None,
     "message_id": None,
     "now": None,
-    "orders": None,
-    "recommended": None,
 }
 _ALWAYS_THERE = frozenset({"email", "created_at"})
 """Reserved traits of everybody whom mail can go to."""
@@ -45,6 +44,8 @@ def _provided(email: Email, journey: Journey | None) -> dict[str, Sequence[str] 
     vocabulary = email.project.vocabulary
     traits = [*vocabulary.attributes, *(name for name in RESERVED if name not in vocabulary.attributes)]
     provided = {**_BY_THE_ENGINE, "customer": traits}
+    if email.project.policy.purchases is not None:
+        provided |= dict.fromkeys(NAMES)
     if email.is_digest:
         return {**provided, "sections": None}
     events = email.triggers if journey is None else trigger_of(journey)
@@ -66,6 +67,8 @@ def _unprovided(
             return f"{prints}, but a digest has no event of its own", hint
         starts = f"starts journey {journey.name!r}" if journey else "is in the vocabulary"
         return f"{prints}, but no event {starts}", "use customer.… instead, or enter by on()"
+    if group in NAMES and group not in provided:
+        return f"{prints}, but the policy names no purchases", "write purchases=Purchases(…) in policy.py"
     if group not in provided:
         return f"{prints}, which nobody provides", nearest(
             group, provided, f"mend it, or make it: {{% set {group} = … %}}"
@@ -122,7 +125,9 @@ def _no_sections(email: Email) -> Iterator[Finding]:
 
 
 def _unrenderable(email: Email) -> Iterator[Finding]:
-    if isinstance(error := email.outcome, RenderError):
+    if isinstance(error := email.outcome, TemplateError):
+        yield Finding(error.where, error.message, error.hint)
+    elif isinstance(error, RenderError):
         where, hint = email.source.at(0), "mend the template, or the sample data"
         if email.is_digest:
             where = email.compiled.places.get("sections", where)

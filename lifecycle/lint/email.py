@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from lifecycle.errors import RenderError
+from lifecycle.errors import RenderError, TemplateError
+from lifecycle.journey.emails import senders
 from lifecycle.journey.journey import Journey
 from lifecycle.journey.project import Project
-from lifecycle.journey.sample import A_DAY, sample_customer, sample_event, sample_sections
-from lifecycle.journey.steps import Send, walk_steps
+from lifecycle.journey.sample import A_DAY, sample_event, sample_sections
 from lifecycle.journey.words import trigger_of
 from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.environment import html_environment
@@ -22,6 +22,7 @@ from lifecycle.mail.macros import with_macros
 from lifecycle.mail.mask import Masked
 from lifecycle.mail.render import Rendered, Renderer
 from lifecycle.mail.source import Source, read_source, read_text
+from lifecycle.workshop.samples import sample
 
 from .markup import Tag, read_tags
 
@@ -36,6 +37,7 @@ class Email:
     """
 
     project: Project
+    templates: Path
     renderer: Renderer
     source: Source
     compiled: CompiledEmail
@@ -102,11 +104,11 @@ class Email:
     # what comes out
 
     @cached_property
-    def outcome(self) -> Rendered | RenderError:
+    def outcome(self) -> Rendered | RenderError | TemplateError:
         """One sample of it, or why there is none."""
         try:
             return self.renderer.render(self.name, self._sample(), self.compiled.locale)
-        except RenderError as error:
+        except (RenderError, TemplateError) as error:
             return error
 
     @property
@@ -115,20 +117,24 @@ class Email:
         return self.outcome if isinstance(self.outcome, Rendered) else None
 
     def _sample(self) -> Mapping[str, Any]:
-        vocabulary, sender = self.project.vocabulary, self.project.policy.sender
+        project, sender, locale = self.project, self.project.policy.sender, self.compiled.locale
+        events = self.triggers
+        made = sample(project, self.templates, self.name, events[0] if events else None, locale)
         context: dict[str, Any] = {
-            "customer": sample_customer(vocabulary),
+            "customer": made.customer,
             "company": {"name": sender.name, "email": sender.email, "postal_address": sender.postal_address},
             "links": {"unsubscribe": SAMPLE_UNSUBSCRIBE},
             "now": A_DAY,
             "message_id": "sample",
+            **made.more,
         }
         if self.is_digest:
-            sections = [section.shown(self.renderer, context) for section in sample_sections(self.project)]
-            return context | {"sections": sections}
-        event: dict[str, Any] = {}
-        for name in self.triggers:
-            event |= sample_event(vocabulary, name)
+            return context | {
+                "sections": [each.shown(self.renderer, context, locale) for each in sample_sections(project)]
+            }
+        event = dict(made.event)
+        for name in events[1:]:
+            event = {**sample_event(project.vocabulary, name), **event}
         return context | {"event": event}
 
 
@@ -149,19 +155,10 @@ def read_email(renderer: Renderer, name: str, project: Project, templates: Path)
     editions: list[Email] = []
     for locale, each in compiled.items():
         first = editions[0] if editions else None
-        editions.append(Email(project, renderer, sources[locale], each, journeys, first))
+        editions.append(Email(project, templates, renderer, sources[locale], each, journeys, first))
     return editions
 
 
 def _source(templates: Path, path: Path) -> Source:
     name = path.relative_to(templates).with_suffix("").as_posix()
     return with_macros(read_source(templates, name), html_environment())
-
-
-def senders(project: Project, name: str) -> tuple[Journey, ...]:
-    """The journeys that send an email."""
-    return tuple(
-        journey
-        for journey in project.journeys.values()
-        if any(isinstance(step, Send) and step.template == name for step in walk_steps(journey.steps))
-    )
