@@ -55,7 +55,7 @@ class Engine:
     @cached_property
     def renderer(self) -> Renderer:
         """The emails, compiled on first use and kept in home/compiled."""
-        return Renderer(self.settings.templates, self.settings.home / "compiled")
+        return Renderer(self.settings.templates, self.settings.home / "compiled", utm=self.project.policy.utm)
 
     @property
     def lease(self) -> timedelta:

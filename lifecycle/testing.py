@@ -115,7 +115,7 @@ class Simulation:
         self.project = project
         self.now = at.astimezone(UTC)
         self.outbox = Outbox()
-        self._renderer = None if templates is None else Renderer(templates)
+        self._renderer = None if templates is None else Renderer(templates, utm=project.policy.utm)
         self._given = database
         self._events: list[Line] = []
         self._number = 0

@@ -18,7 +18,7 @@ def check(project: Project, templates: Path, cache: Path | None = None) -> list[
 
     `templates` is the folder of the emails, `cache` one for what is compiled.
     """
-    renderer = Renderer(templates, cache)
+    renderer = Renderer(templates, cache, utm=project.policy.utm)
     problems = check_policy(project)
     for journey in project.journeys.values():
         problems += check_words(journey, project.vocabulary)

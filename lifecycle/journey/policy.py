@@ -16,6 +16,7 @@ from .entries import as_wall_time
 from .fatigue import Fatigue, Sunset
 from .mutes import Mute
 from .origin import here, is_text
+from .utm import Utm
 
 Consent: TypeAlias = Literal["opt_in", "opt_out"]
 T = TypeVar("T")
@@ -68,6 +69,7 @@ class Policy:
     fatigue: Fatigue | None
     sunset: Sunset | None
     digest: Digest
+    utm: Utm | None
     defined_at: str = field(compare=False)
 
     def __init__(
@@ -83,6 +85,7 @@ class Policy:
         fatigue: Fatigue | None = None,
         sunset: Sunset | None = None,
         digest: Digest | None = None,
+        utm: Utm | None = None,
     ) -> None:
         origin = here()
         caps = _list_of(Cap, caps, "Cap(3, per=days(7))")
@@ -95,6 +98,8 @@ class Policy:
             ) from None
         if consent not in get_args(Consent):
             raise DefinitionError(origin, f"consent={consent!r} is unknown", "say 'opt_in' or 'opt_out'")
+        if utm is not None and not isinstance(utm, Utm):
+            raise DefinitionError(origin, f"utm={utm!r} is no Utm", 'write utm=Utm("newsletter")')
         names = [cap.name for cap in caps]
         if len(set(names)) < len(names):
             raise DefinitionError(origin, "two caps are the same", "drop one")
@@ -111,6 +116,7 @@ class Policy:
             "fatigue": fatigue,
             "sunset": sunset,
             "digest": digest or Digest(),
+            "utm": utm,
             "defined_at": origin,
         }
         for attribute, value in values.items():

@@ -10,7 +10,7 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
-from lifecycle.mail import filters
+from lifecycle.mail import filters, urls, utm
 
 # Each would let data skip the escaping, break replays, or print nothing that belongs in a letter.
 _REMOVED_FILTERS = ("safe", "urlize", "xmlattr", "tojson", "random", "pprint", "attr")
@@ -92,7 +92,10 @@ def _environment(**options: bool) -> Sandbox:
         d=filters.default,
         money=filters.money,
         date=filters.calendar_date,
-        safe_url=filters.safe_url,
+        link=urls.link,
+        picture=urls.picture,
+        pictures=urls.pictures,
+        tagged=utm.tag_in_html if options["autoescape"] else utm.tag_in_text,
     )
     environment.tests["none"] = is_none
     del environment.globals["lipsum"]

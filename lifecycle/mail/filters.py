@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
 from functools import lru_cache
@@ -11,10 +10,6 @@ from jinja2 import Undefined
 
 _SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "IDR": "Rp ", "INR": "₹", "AUD": "A$", "CAD": "C$"}
 _WITHOUT_CENTS = frozenset({"JPY", "KRW", "IDR", "VND", "CLP"})
-_SAFE_SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "cid"})
-# What browsers drop before they read the scheme (WHATWG URL, "remove all ASCII tab or newline").
-_IGNORED_IN_SCHEME = re.compile(r"[\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-_SCHEME = re.compile(r"([^/?#]*?):")
 
 
 def default(value: object, fallback: object = "", boolean: bool = False) -> object:
@@ -60,14 +55,3 @@ def _parsed(text: str) -> datetime | None:
         return datetime.fromisoformat(text)
     except ValueError:
         return None
-
-
-def safe_url(value: str) -> str:
-    """Return the URL, or "#" when its scheme could run code (`javascript:`, `data:`, …).
-
-    The value is already escaped for HTML: this runs around the whole attribute, so parts cannot add up to a scheme.
-    """
-    if value.startswith(("https://", "http://")):
-        return value
-    found = _SCHEME.match(_IGNORED_IN_SCHEME.sub("", value))
-    return "#" if found and found[1].lower() not in _SAFE_SCHEMES else value

@@ -17,12 +17,17 @@ from jinja2 import Template, UndefinedError
 from jinja2.runtime import Context
 
 from lifecycle.errors import RenderError
+from lifecycle.journey.utm import Utm
 from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.environment import html_environment, text_environment
 from lifecycle.mail.links import main_link
 from lifecycle.mail.source import Source, email_names, read_source
+from lifecycle.mail.urls import BadLinkError
 
-LARGEST_PART = 1_000_000  # characters
+LARGEST_PART = 1_000_000  # bytes in UTF-8
+LONGEST_SUBJECT = 15_000  # characters: servers cut headers off or refuse them from about 100,000 bytes on
+
+_LINK_REMEDY = "give it a whole URL, or show it only {% if %} there is one"
 
 _GAPS = re.compile(r"\n{3,}")
 _SUBJECT_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -69,12 +74,15 @@ class Renderer:
     templates: make a new one to see changes.
     """
 
-    def __init__(self, templates: Path, cache: Path | None = None) -> None:
+    def __init__(self, templates: Path, cache: Path | None = None, *, utm: Utm | None = None) -> None:
+        self.utm = utm
         self._folder = templates
         self._cache = cache
         self._html = html_environment()
         self._text = text_environment()
         self._globals = {**self._html.globals, **self._text.globals}
+        if utm is not None:
+            self._globals["utm"] = utm.query()  # of what is no message of a journey
         self._ready: dict[str, _Templates] = {}
 
     def names(self) -> list[str]:
@@ -98,8 +106,10 @@ class Renderer:
             text = _render(templates.text, data)
         except Exception as error:  # one email's data must never stop the others
             raise _unrenderable(templates.email, context, error) from error
-        if len(html) > LARGEST_PART or len(text) > LARGEST_PART:
-            raise RenderError(name, f"a part is larger than {LARGEST_PART:,} characters; shorten the data")
+        if _is_too_large(html) or _is_too_large(text):
+            raise RenderError(name, f"a part is larger than {LARGEST_PART:,} bytes; shorten the data")
+        if len(subject) > LONGEST_SUBJECT:
+            raise RenderError(name, f"the subject is longer than {LONGEST_SUBJECT:,} characters; shorten the data")
         if "\n\n\n" in text:
             text = _GAPS.sub("\n\n", text)
         return Rendered(_one_line(subject), html, text, lambda: _one_line(_render(templates.preheader, data)))
@@ -130,12 +140,12 @@ class Renderer:
         return self._ready[name]
 
     def _load(self, name: str) -> CompiledEmail:
-        path = self._cache and self._cache / f"{_digest(read_source(self._folder, name))}.json"
+        path = self._cache and self._cache / f"{_digest(read_source(self._folder, name), self.utm)}.json"
         if path and (email := _read_cached(path)):
             return email
         from lifecycle.mail.compile import compile_email  # loads mjml, premailer and lxml, half a second
 
-        email = compile_email(self._folder, name)
+        email = compile_email(self._folder, name, self.utm)
         if path:
             _write_cached(path, email)
         return email
@@ -144,6 +154,11 @@ class Renderer:
 def _render(template: Template, data: dict[str, object]) -> str:
     """What Template.render does, but that `data` holds the globals already: merging them costs as much as rendering."""
     return "".join(template.root_render_func(Context(template.environment, data, template.name, template.blocks)))
+
+
+def _is_too_large(part: str) -> bool:
+    # Few are long enough to be worth the encoding: no character takes more than four bytes.
+    return len(part) * 4 > LARGEST_PART and len(part.encode("utf-8", "surrogatepass")) > LARGEST_PART
 
 
 def _one_line(text: str) -> str:
@@ -157,6 +172,8 @@ def _unrenderable(email: CompiledEmail, context: Mapping[str, object], error: Ex
     match error:
         case UndefinedError():
             return RenderError(email.name, _missing(str(error), email, context))
+        case BadLinkError():
+            return RenderError(email.name, f"{error}, at {email.link_places[error.number]}; {_LINK_REMEDY}")
         case RecursionError():
             return RenderError(email.name, "the template or its data is nested too deeply")
         case _:
@@ -193,8 +210,9 @@ def _compiler() -> str:
     return f"{sources} mjml {version('mjml')} premailer {version('premailer')}"
 
 
-def _digest(source: Source) -> str:
-    parts = (_compiler(), source.name, str(source.path), source.mjml, repr(source.origins), repr(source.text))
+def _digest(source: Source, utm: Utm | None) -> str:
+    tagged = repr(utm and utm.hosts)
+    parts = (_compiler(), source.name, str(source.path), source.mjml, repr(source.origins), repr(source.text), tagged)
     return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
 
 
@@ -207,7 +225,8 @@ def _read_cached(path: Path) -> CompiledEmail | None:
     if checksum != _checksum(payload):
         return None
     fields = json.loads(payload)
-    return CompiledEmail(**{**fields, "variables": frozenset(fields["variables"])})
+    kinds = {"variables": frozenset(fields["variables"]), "link_places": tuple(fields["link_places"])}
+    return CompiledEmail(**{**fields, **kinds})
 
 
 def _write_cached(path: Path, email: CompiledEmail) -> None:
