@@ -81,9 +81,7 @@ def _check(name: str, value: object) -> None:
 
 def _checked_hosts(hosts: object) -> tuple[str, ...]:
     if not isinstance(hosts, list | tuple):
-        raise DefinitionError(
-            here(), f"Utm: hosts={hosts!r} is no list", f"put brackets around: hosts=[{hosts!r}]"
-        )
+        raise DefinitionError(here(), f"Utm: hosts={hosts!r} is no list", f"put brackets around: hosts=[{hosts!r}]")
     for host in hosts:
         if not isinstance(host, str) or not _HOST.fullmatch(host):
             raise DefinitionError(here(), f"Utm: {host!r} is no host", "write the bare name: hosts=['shop.example']")

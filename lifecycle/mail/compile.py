@@ -17,7 +17,7 @@ from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.environment import text_environment
 from lifecycle.mail.layout import LaidOut, lay_out, parse
 from lifecycle.mail.links import link_source
-from lifecycle.mail.mask import Masked, Token, literal
+from lifecycle.mail.mask import Token, literal
 from lifecycle.mail.source import Source, read_source
 from lifecycle.mail.text import plain_text
 from lifecycle.mail.urls import as_is, guarded, replace_urls

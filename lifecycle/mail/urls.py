@@ -44,7 +44,7 @@ class BadLinkError(ValueError):
 
     def __init__(self, url: str, number: int, kinds: str) -> None:
         self.number = number
-        url = unescape(url[: 6 * _SHOWN]).strip()
+        url = unescape(str(url[: 6 * _SHOWN])).strip()
         shown = url if len(url) <= _SHOWN else f"{url[:_SHOWN]}…"
         super().__init__(f"the link {shown!r} is not absolute {kinds}" if shown else "a link is empty")
 

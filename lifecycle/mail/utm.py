@@ -32,7 +32,7 @@ def tagged(url: str, utm: str) -> str:
     if not _HTTPS.match(url):
         return url
     head, mark, fragment = url.partition("#")
-    path, question, query = head.partition("?")
+    _, question, query = head.partition("?")
     there = {_name(each) for each in query.split("&")}
     wanted = "&".join(each for each in utm.split("&") if _name(each) not in there)
     if not wanted:
