@@ -25,7 +25,7 @@ from lifecycle.mail.source import Source, email_names, read_source
 from lifecycle.mail.urls import BadLinkError
 
 LARGEST_PART = 1_000_000  # bytes in UTF-8
-LONGEST_SUBJECT = 15_000  # characters: servers cut headers off or refuse them from about 100,000 bytes on
+LONGEST_LINE = 15_000  # characters of a subject: servers refuse or cut headers from about 100,000 bytes on
 
 _LINK_REMEDY = "give it a whole URL, or show it only {% if %} there is one"
 
@@ -108,8 +108,7 @@ class Renderer:
             raise _unrenderable(templates.email, context, error) from error
         if _is_too_large(html) or _is_too_large(text):
             raise RenderError(name, f"a part is larger than {LARGEST_PART:,} bytes; shorten the data")
-        if len(subject) > LONGEST_SUBJECT:
-            raise RenderError(name, f"the subject is longer than {LONGEST_SUBJECT:,} characters; shorten the data")
+        _check_line(name, "subject", subject)
         if "\n\n\n" in text:
             text = _GAPS.sub("\n\n", text)
         return Rendered(_one_line(subject), html, text, lambda: _one_line(_render(templates.preheader, data)))
@@ -124,6 +123,8 @@ class Renderer:
             )
         except Exception as error:
             raise _unrenderable(templates.email, context, error) from error
+        _check_line(name, "subject", subject)
+        _check_line(name, "preheader", preheader)
         return Summary(_one_line(subject), _one_line(preheader), _one_line(main_link(links)))
 
     def _templates(self, name: str) -> _Templates:
@@ -159,6 +160,11 @@ def _render(template: Template, data: dict[str, object]) -> str:
 def _is_too_large(part: str) -> bool:
     # Few are long enough to be worth the encoding: no character takes more than four bytes.
     return len(part) * 4 > LARGEST_PART and len(part.encode("utf-8", "surrogatepass")) > LARGEST_PART
+
+
+def _check_line(name: str, part: str, line: str) -> None:
+    if len(line) > LONGEST_LINE:
+        raise RenderError(name, f"the {part} is longer than {LONGEST_LINE:,} characters; shorten the data")
 
 
 def _one_line(text: str) -> str:
