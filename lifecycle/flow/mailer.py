@@ -13,6 +13,7 @@ from typing import Any
 from lifecycle.errors import InvalidAddress, RenderError, TemplateError
 from lifecycle.journey.policy import Sender
 from lifecycle.mail.address import parse_address
+from lifecycle.mail.locales import tag
 from lifecycle.mail.mime import Letterhead
 from lifecycle.mail.render import Rendered, Renderer
 from lifecycle.mail.sections import Section
@@ -77,12 +78,19 @@ class Mailer:
         """Whether this installation may write to that address."""
         return self._allowed is None or self._allowed.match(address.lower()) is not None
 
+    def locale_for(self, template: str, wanted: str | None) -> str:
+        """The locale in which an email is shown to somebody who wishes `wanted`; of one that is broken the default."""
+        try:
+            return self.renderer.locale_for(template, wanted)
+        except TemplateError:
+            return self.renderer.locale
+
     def render(
         self, template: str, envelope: Envelope, customer: Mapping[str, Any], event: Mapping[str, Any], now: datetime
     ) -> tuple[Rendered, str]:
         """The rendered parts and the unsubscribe URL; `now` is in the customer's zone. Raises RenderError."""
         unsubscribe, context = self._context(template, envelope, customer, now)
-        return self.renderer.render(template, context | {"event": event}), unsubscribe
+        return self.renderer.render(template, context | {"event": event}, customer.get("locale")), unsubscribe
 
     def render_digest(
         self,
@@ -108,7 +116,7 @@ class Mailer:
             raise UnrenderableDigestError(template, failed)
         kept = tuple(section for section in sections if section.id in shown)
         unsubscribe, context = self._context(template, replace(envelope, topic=kept[0].topic), customer, now)
-        rendered = self.renderer.render(template, context | {"sections": [*shown.values()]})
+        rendered = self.renderer.render(template, context | {"sections": [*shown.values()]}, customer.get("locale"))
         return RenderedDigest(rendered, unsubscribe, kept, failed)
 
     def _in_brief(
@@ -116,7 +124,8 @@ class Mailer:
     ) -> dict[str, Any]:
         """What a digest's template knows of a section."""
         own = replace(envelope, topic=section.topic, message_id=section.message_id)
-        return section.shown(self.renderer, self._context(section.template, own, customer, now)[1])
+        context = self._context(section.template, own, customer, now)[1]
+        return section.shown(self.renderer, context, customer.get("locale"))
 
     def _context(
         self, template: str, envelope: Envelope, customer: Mapping[str, Any], now: datetime
@@ -151,6 +160,7 @@ class Mailer:
             message_id=envelope.message_id,
             date=date,
             list_unsubscribe=unsubscribe if envelope.marketing else None,
+            headers={"Content-Language": tag(rendered.locale)},
         )
         return Letter(envelope.id, self._sender.email, envelope.address, envelope.message_id, data, wanted)
 

@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 from lifecycle.errors import DefinitionError
+from lifecycle.mail.formats import is_currency
+from lifecycle.mail.locales import normal
 
 from .caps import Cap
 from .digest import Digest
@@ -69,6 +71,7 @@ class Policy:
     fatigue: Fatigue | None
     sunset: Sunset | None
     digest: Digest
+    currency: str
     utm: Utm | None
     defined_at: str = field(compare=False)
 
@@ -85,6 +88,7 @@ class Policy:
         fatigue: Fatigue | None = None,
         sunset: Sunset | None = None,
         digest: Digest | None = None,
+        currency: str = "USD",
         utm: Utm | None = None,
     ) -> None:
         origin = here()
@@ -96,6 +100,10 @@ class Policy:
             raise DefinitionError(
                 origin, f"timezone={timezone!r} is unknown", "write one like 'Asia/Jakarta'"
             ) from None
+        if normal(locale) is None:
+            raise DefinitionError(origin, f"locale={locale!r} is unknown", "write one like 'id' or 'en_GB'")
+        if not is_currency(currency):
+            raise DefinitionError(origin, f"currency={currency!r} is unknown", "write a code like 'IDR'")
         if consent not in get_args(Consent):
             raise DefinitionError(origin, f"consent={consent!r} is unknown", "say 'opt_in' or 'opt_out'")
         if utm is not None and not isinstance(utm, Utm):
@@ -116,6 +124,7 @@ class Policy:
             "fatigue": fatigue,
             "sunset": sunset,
             "digest": digest or Digest(),
+            "currency": currency,
             "utm": utm,
             "defined_at": origin,
         }

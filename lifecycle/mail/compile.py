@@ -7,6 +7,7 @@ guards the links, derives the text part and puts the tokens back: once per local
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path
 
 from jinja2 import nodes
@@ -15,16 +16,20 @@ from lifecycle.errors import TemplateError
 from lifecycle.journey.utm import Utm
 from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.environment import text_environment
-from lifecycle.mail.layout import LaidOut, lay_out, parse
+from lifecycle.mail.layout import LaidOut, lay_out
 from lifecycle.mail.links import link_source
+from lifecycle.mail.locales import language, tag
 from lifecycle.mail.mask import Token, literal
-from lifecycle.mail.source import Source, read_source
+from lifecycle.mail.source import Source, place, read_source
+from lifecycle.mail.syntax import parse
 from lifecycle.mail.text import plain_text
 from lifecycle.mail.urls import as_is, guarded, replace_urls
 from lifecycle.mail.utm import Slots
 from lifecycle.mail.variables import variables_read
 
 __all__ = ["CompiledEmail", "LaidOut", "compile_email", "finish", "lay_out"]
+
+_LANG = re.compile(r'(<(?:html|div)\b[^>]*?\slang=")([^"]*)"')
 
 
 def compile_email(folder: Path, name: str, utm: Utm | None = None) -> CompiledEmail:
@@ -34,11 +39,11 @@ def compile_email(folder: Path, name: str, utm: Utm | None = None) -> CompiledEm
 
     Raises TemplateError with file:line:column, the reason and the remedy.
     """
-    return finish(lay_out(read_source(folder, name)), utm)
+    return finish(lay_out(read_source(folder, name)), "en", utm)
 
 
-def finish(laid: LaidOut, utm: Utm | None = None) -> CompiledEmail:
-    """Make the sources of all parts; raises TemplateError where the text written by hand is wrong."""
+def finish(laid: LaidOut, locale: str, utm: Utm | None = None) -> CompiledEmail:
+    """Make the sources of all parts, in that locale; raises TemplateError where the text written by hand is wrong."""
     masked, written, places = laid.masked, laid.source.text, dict(laid.places)
     link, html = link_source(laid.html, masked)
     subject, preheader = (masked.replace(part, _original) for part in (laid.subject, laid.preheader))
@@ -49,14 +54,14 @@ def finish(laid: LaidOut, utm: Utm | None = None) -> CompiledEmail:
         text = slots.in_written(written, html) if slots else written
         for variable, place in _text_places(laid.source).items():
             places.setdefault(variable, place)
-    guarded_html, link_places = guarded(
-        literal(html), masked, lambda at: laid.source.where(masked.line_at(at)), slots.in_html if slots else as_is
+    html = literal(_in_language(html, locale))
+    html, link_places = guarded(
+        html, masked, lambda at: laid.source.at(masked.origin(at)), slots.in_html if slots else as_is
     )
-    final = masked.replace(guarded_html, _original)
+    final = masked.replace(html, _original)
     version = hashlib.blake2b("\0".join((subject, preheader, final, text)).encode(), digest_size=8).hexdigest()
-    variables = frozenset(places)
     return CompiledEmail(
-        laid.source.name, subject, preheader, final, text, link, variables, places, link_places, version
+        laid.source.name, subject, preheader, final, text, link, frozenset(places), places, link_places, version, locale
     )
 
 
@@ -65,10 +70,20 @@ def _original(token: Token) -> str:
 
 
 def _text_places(source: Source) -> dict[str, str]:
-    def where(line: int) -> str:
-        return f"{source.path.with_suffix('.txt')}:{line}"
+    def at(offset: int) -> str:
+        return place(str(source.path.with_suffix(".txt")), source.text or "", offset)
 
-    tree = parse(source.text or "", text_environment(), where)
+    tree = parse(source.text or "", text_environment(), at)
     for found in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
-        raise TemplateError(where(found.lineno), "a text part cannot include", "write it out")
-    return {variable: where(line) for variable, line in variables_read(tree).items()}
+        raise TemplateError(at(found.lineno), "a text part cannot include", "write it out")
+    return {variable: at(offset) for variable, offset in variables_read(tree).items()}
+
+
+def _in_language(html: str, locale: str) -> str:
+    """The HTML saying its language: what the author wrote if it is the same one, else the locale's own tag."""
+
+    def say(found: re.Match[str]) -> str:
+        written = found[2].replace("-", "_")
+        return f'{found[1]}{found[2] if language(written) == language(locale) else tag(locale)}"'
+
+    return _LANG.sub(say, html)

@@ -54,7 +54,7 @@ BAD = [
     "https://?x",
     "https:x.example",
     "https:\\\\x.example",
-    "https://\u202ex.example",
+    "https://\u200bx.example",
     'https://"x',
     "mailto:",
     "mailto:?bcc=a@b.example",
