@@ -606,7 +606,7 @@ def test_a_template_that_does_not_compile_is_told_once_with_its_line(folder: Fol
     (problem,) = folder.problems()
 
     assert problem.code == "template"
-    assert re.fullmatch(r"templates/email/hello.mjml:\d+", problem.where)
+    assert re.fullmatch(r"templates/email/hello.mjml:\d+:\d+", problem.where)
     assert problem.message
 
 
