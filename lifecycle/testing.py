@@ -119,7 +119,12 @@ class Simulation:
         self.project = project
         self.now = at.astimezone(UTC)
         self.outbox = Outbox()
-        self._renderer = None if templates is None else Renderer(templates)
+        policy = project.policy
+        self._renderer = (
+            None
+            if templates is None
+            else Renderer(templates, locale=policy.locale, currency=policy.currency, utm=policy.utm)
+        )
         self._given = database
         self._events: list[Line] = []
         self._number = 0

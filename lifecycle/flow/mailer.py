@@ -31,6 +31,7 @@ class Envelope:
     message_id: str
     topic: str
     marketing: bool
+    journey: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +89,7 @@ class Mailer:
         self, template: str, envelope: Envelope, customer: Mapping[str, Any], event: Mapping[str, Any], now: datetime
     ) -> tuple[Rendered, str]:
         """The rendered parts and the unsubscribe URL; `now` is in the customer's zone. Raises RenderError."""
-        unsubscribe, context = self._context(envelope, customer, now)
+        unsubscribe, context = self._context(template, envelope, customer, now)
         return self.renderer.render(template, context | {"event": event}, customer.get("locale")), unsubscribe
 
     def render_digest(
@@ -114,7 +115,7 @@ class Mailer:
         if not shown:
             raise UnrenderableDigestError(template, failed)
         kept = tuple(section for section in sections if section.id in shown)
-        unsubscribe, context = self._context(replace(envelope, topic=kept[0].topic), customer, now)
+        unsubscribe, context = self._context(template, replace(envelope, topic=kept[0].topic), customer, now)
         rendered = self.renderer.render(template, context | {"sections": [*shown.values()]}, customer.get("locale"))
         return RenderedDigest(rendered, unsubscribe, kept, failed)
 
@@ -123,18 +124,24 @@ class Mailer:
     ) -> dict[str, Any]:
         """What a digest's template knows of a section."""
         own = replace(envelope, topic=section.topic, message_id=section.message_id)
-        return section.shown(self.renderer, self._context(own, customer, now)[1], customer.get("locale"))
+        context = self._context(section.template, own, customer, now)[1]
+        return section.shown(self.renderer, context, customer.get("locale"))
 
-    def _context(self, envelope: Envelope, customer: Mapping[str, Any], now: datetime) -> tuple[str, dict[str, Any]]:
+    def _context(
+        self, template: str, envelope: Envelope, customer: Mapping[str, Any], now: datetime
+    ) -> tuple[str, dict[str, Any]]:
         """The unsubscribe URL, and what every template may print."""
         unsubscribe = self.links.url(envelope.customer_id, envelope.topic)
-        return unsubscribe, {
+        context = {
             "customer": customer,
             "company": self._company,
             "links": {"unsubscribe": unsubscribe},
             "now": now,
             "message_id": envelope.message_id,
         }
+        if (utm := self.renderer.utm) is not None:
+            context["utm"] = utm.query(journey=envelope.journey, template=template, topic=envelope.topic)
+        return unsubscribe, context
 
     def letter(
         self,

@@ -18,6 +18,7 @@ from .entries import as_wall_time
 from .fatigue import Fatigue, Sunset
 from .mutes import Mute
 from .origin import here, is_text
+from .utm import Utm
 
 Consent: TypeAlias = Literal["opt_in", "opt_out"]
 T = TypeVar("T")
@@ -71,6 +72,7 @@ class Policy:
     sunset: Sunset | None
     digest: Digest
     currency: str
+    utm: Utm | None
     defined_at: str = field(compare=False)
 
     def __init__(
@@ -87,6 +89,7 @@ class Policy:
         sunset: Sunset | None = None,
         digest: Digest | None = None,
         currency: str = "USD",
+        utm: Utm | None = None,
     ) -> None:
         origin = here()
         caps = _list_of(Cap, caps, "Cap(3, per=days(7))")
@@ -103,6 +106,8 @@ class Policy:
             raise DefinitionError(origin, f"currency={currency!r} is unknown", "write a code like 'IDR'")
         if consent not in get_args(Consent):
             raise DefinitionError(origin, f"consent={consent!r} is unknown", "say 'opt_in' or 'opt_out'")
+        if utm is not None and not isinstance(utm, Utm):
+            raise DefinitionError(origin, f"utm={utm!r} is no Utm", 'write utm=Utm("newsletter")')
         names = [cap.name for cap in caps]
         if len(set(names)) < len(names):
             raise DefinitionError(origin, "two caps are the same", "drop one")
@@ -120,6 +125,7 @@ class Policy:
             "sunset": sunset,
             "digest": digest or Digest(),
             "currency": currency,
+            "utm": utm,
             "defined_at": origin,
         }
         for attribute, value in values.items():
