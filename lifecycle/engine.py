@@ -59,8 +59,8 @@ class Engine:
 
     @cached_property
     def renderer(self) -> Renderer:
-        """The emails, compiled on first use and kept in home/compiled, in the policy's locale and currency as they are
-        now: like the sender they change by a restart."""
+        """The emails, compiled on first use and kept in home/compiled, in the policy's locale, currency and UTM
+        parameters as they are now: like the sender they change by a restart."""
         policy = self.project.policy
         compiled = self.settings.home / "compiled"
         return renderer_of(policy, self.settings.templates, compiled)

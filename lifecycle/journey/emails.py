@@ -18,7 +18,7 @@ from .vocabulary import nearest
 
 def renderer_of(policy: Policy, templates: Path, cache: Path | None = None) -> Renderer:
     """What renders the emails of the folder `templates` under this policy; `cache` is a folder for what is compiled."""
-    return Renderer(templates, cache, locale=policy.locale, currency=policy.currency)
+    return Renderer(templates, cache, locale=policy.locale, currency=policy.currency, utm=policy.utm)
 
 
 def require_emails(project: Project, templates: Path) -> None:

@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from lifecycle.core.calendar import at_wall, zone_named
 from lifecycle.flow.mailer import Envelope, deliverable
+from lifecycle.journey.digest import JOURNEY as DIGEST
 from lifecycle.journey.emails import senders
 from lifecycle.journey.entries import On
 from lifecycle.journey.journey import Journey
@@ -67,7 +68,8 @@ def unsent(project: Project, template: str, customer: str, address: str) -> Enve
     """The envelope of what has no message; its Message-ID is always the same, so that two looks are alike."""
     journey, domain = sender_of(project, template), project.policy.sender.email.rpartition("@")[2]
     topic, marketing = ("test", True) if journey is None else (journey.topic, journey.kind == "marketing")
-    return Envelope(0, customer, address, f"preview@{domain}", topic, marketing)
+    name = DIGEST if template == project.policy.digest.template else "" if journey is None else journey.name
+    return Envelope(0, customer, address, f"preview@{domain}", topic, marketing, name)
 
 
 def sections_of(
