@@ -82,6 +82,8 @@ def test_every_bar_of_the_specification_is_there() -> None:
         ("end_to_end.rate", 1_000, False),
         ("replay.cdnow", 60, True),
         ("start.help", 250, True),
+        ("preview.cold", 1_000, True),
+        ("preview.warm", 1_000, True),
         ("start.check", 1_500, True),
     }
     assert all(set(bar.on) & {*BOTH, ""} for bar in BARS.values())
