@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lifecycle import clock, embedded
 from lifecycle.errors import DefinitionError
 from lifecycle.flow.mailer import Mailer
-from lifecycle.journey.emails import require_emails
+from lifecycle.journey.emails import renderer_of, require_emails
 from lifecycle.journey.live import LiveProject
 from lifecycle.journey.load import load
 from lifecycle.journey.project import Problem, Project
@@ -59,11 +59,11 @@ class Engine:
 
     @cached_property
     def renderer(self) -> Renderer:
-        """The emails, compiled on first use and kept in home/compiled, in the policy's locale and currency as they are
-        now: like the sender they change by a restart."""
+        """The emails, compiled on first use and kept in home/compiled, in the policy's locale, currency and UTM
+        parameters as they are now: like the sender they change by a restart."""
         policy = self.project.policy
         compiled = self.settings.home / "compiled"
-        return Renderer(self.settings.templates, compiled, locale=policy.locale, currency=policy.currency)
+        return renderer_of(policy, self.settings.templates, compiled)
 
     @property
     def lease(self) -> timedelta:

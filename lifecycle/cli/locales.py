@@ -68,9 +68,9 @@ def add(locale: str) -> None:
     path = translating.catalogue_path(folder, name)
     if path.exists():
         raise LifecycleError(f"{path} is there already; bring it up: lifecycle locales update {name}")
-    all_texts = translating.template(folder, clock.now())
+    all_texts = translating.template(folder, now := clock.now())
     translating.written(all_texts, translating.template_path(folder))
-    translating.written(translating.begin(name, all_texts), path)
+    translating.written(translating.begin(name, all_texts, now), path)
     click.echo(f"{_texts(len(all_texts))} to translate → {path}")
 
 

@@ -80,6 +80,9 @@ def _joined(text: str) -> str:
         "worker": Later("lifecycle.cli.roles:worker", "Move journeys on and send their emails.", _ROLES),
         "db": Later("lifecycle.cli.db:db", "Make, upgrade and check the database.", _SETUP),
         "check": Later("lifecycle.cli.check:check", "Find mistakes in journeys, templates and policy.", _SETUP),
+        "templates": Later(
+            "lifecycle.cli.templates:templates", "List emails, and find what is wrong with them.", _WORDS
+        ),
         "journeys": Later("lifecycle.cli.journeys:journeys", "List, show and draw journeys; enter people.", _WORDS),
         "emit": Later("lifecycle.cli.emit:emit", "Put an event, or a file of them, onto the stream.", _WORDS),
         "events": Later("lifecycle.cli.events:events", "Look at events that were refused, and retry them.", _WORDS),

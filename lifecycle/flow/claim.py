@@ -346,7 +346,9 @@ class _Judging:
 
     def _to_send(self, row: Due, address: str | None) -> ToSend:
         return ToSend(
-            Envelope(row.id, row.customer_id, address or "", row.message_id, row.topic, row.kind == "marketing"),
+            Envelope(
+                row.id, row.customer_id, address or "", row.message_id, row.topic, row.kind == "marketing", row.journey
+            ),
             row.template,
             row.journey,
             customer_traits(row),

@@ -35,6 +35,7 @@ class Envelope:
     message_id: str
     topic: str
     marketing: bool
+    journey: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +114,7 @@ class Mailer:
 
         `more`: what of `NAMES` the template reads.
         """
-        unsubscribe, context = self._context(envelope, customer, now, more)
+        unsubscribe, context = self._context(template, envelope, customer, now, more)
         return self.renderer.render(template, context | {"event": event}, customer.get("locale")), unsubscribe
 
     def render_digest(
@@ -140,7 +141,7 @@ class Mailer:
         if not shown:
             raise UnrenderableDigestError(template, failed)
         kept = tuple(section for section in sections if section.id in shown)
-        unsubscribe, context = self._context(replace(envelope, topic=kept[0].topic), customer, now, more)
+        unsubscribe, context = self._context(template, replace(envelope, topic=kept[0].topic), customer, now, more)
         rendered = self.renderer.render(template, context | {"sections": [*shown.values()]}, customer.get("locale"))
         return RenderedDigest(rendered, unsubscribe, kept, failed)
 
@@ -154,14 +155,15 @@ class Mailer:
     ) -> dict[str, Any]:
         """What a digest's template knows of a section."""
         own = replace(envelope, topic=section.topic, message_id=section.message_id)
-        return section.shown(self.renderer, self._context(own, customer, now, more)[1], customer.get("locale"))
+        context = self._context(section.template, own, customer, now, more)[1]
+        return section.shown(self.renderer, context, customer.get("locale"))
 
     def _context(
-        self, envelope: Envelope, customer: Mapping[str, Any], now: datetime, more: Mapping[str, Any]
+        self, template: str, envelope: Envelope, customer: Mapping[str, Any], now: datetime, more: Mapping[str, Any]
     ) -> tuple[str, dict[str, Any]]:
         """The unsubscribe URL, and what every template may print."""
         unsubscribe = self.links.url(envelope.customer_id, envelope.topic)
-        return unsubscribe, {
+        context = {
             "customer": customer,
             "company": self._company,
             "links": {"unsubscribe": unsubscribe},
@@ -169,6 +171,9 @@ class Mailer:
             "message_id": envelope.message_id,
             **more,
         }
+        if (utm := self.renderer.utm) is not None:
+            context["utm"] = utm.query(journey=envelope.journey, template=template, topic=envelope.topic)
+        return unsubscribe, context
 
     def letter(
         self,

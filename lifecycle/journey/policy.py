@@ -19,6 +19,7 @@ from .fatigue import Fatigue, Sunset
 from .mutes import Mute
 from .origin import here, is_text
 from .purchases import Purchases
+from .utm import Utm
 
 Consent: TypeAlias = Literal["opt_in", "opt_out"]
 T = TypeVar("T")
@@ -73,6 +74,7 @@ class Policy:
     digest: Digest
     purchases: Purchases | None
     currency: str
+    utm: Utm | None
     defined_at: str = field(compare=False)
 
     def __init__(
@@ -90,6 +92,7 @@ class Policy:
         digest: Digest | None = None,
         purchases: Purchases | None = None,
         currency: str = "USD",
+        utm: Utm | None = None,
     ) -> None:
         origin = here()
         caps = _list_of(Cap, caps, "Cap(3, per=days(7))")
@@ -108,6 +111,8 @@ class Policy:
             raise DefinitionError(origin, f"currency={currency!r} is unknown", "write a code like 'IDR'")
         if consent not in get_args(Consent):
             raise DefinitionError(origin, f"consent={consent!r} is unknown", "say 'opt_in' or 'opt_out'")
+        if utm is not None and not isinstance(utm, Utm):
+            raise DefinitionError(origin, f"utm={utm!r} is no Utm", 'write utm=Utm("newsletter")')
         names = [cap.name for cap in caps]
         if len(set(names)) < len(names):
             raise DefinitionError(origin, "two caps are the same", "drop one")
@@ -126,6 +131,7 @@ class Policy:
             "digest": digest or Digest(),
             "purchases": purchases,
             "currency": currency,
+            "utm": utm,
             "defined_at": origin,
         }
         for attribute, value in values.items():

@@ -14,9 +14,10 @@ class CompiledEmail:
     """Jinja sources of one email's parts, in one locale.
 
     `link` prints the links that it may lead to, for `main_link` to choose from; it is "" where there are none.
-    `variables` are the dotted names that the sources read; `places` says "file:line" of each name's first use;
-    `version` changes whenever the content does. What `_` and `ngettext` say while it is rendered: `texts` and `plurals`
-    by the email's own texts, with the `plural_rule`; `untranslated` are those of its texts that are in neither.
+    `variables` are the dotted names that the sources read; `places` says where each name is first used, `link_places`
+    where the links stand that are checked when rendered; `version` changes whenever the content does. What `_` and
+    `ngettext` say while it is rendered: `texts` and `plurals` by the email's own texts, with the `plural_rule`;
+    `untranslated` are those of its texts that are in neither.
     """
 
     name: str
@@ -27,6 +28,7 @@ class CompiledEmail:
     link: str
     variables: frozenset[str]
     places: Mapping[str, str]
+    link_places: tuple[str, ...]
     version: str
     locale: str
     texts: Mapping[str, str] = field(default_factory=dict)

@@ -23,6 +23,7 @@ _INDENT = re.compile(r"\n\s+")
 # MJML and premailer, imported where they are used: rendering from the cache must not load them
 _FONT = re.compile(r"<mj-font\b[^>]*>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
+_NOT_INLINED = ' data-premailer="ignore"'
 
 
 class CannotDraw(Exception):
@@ -76,10 +77,10 @@ def _shield_value(value: str, ampersand: str) -> str:
 def _run_mjml(mjml: str) -> str:
     from mjml import mjml_to_html
 
-    from lifecycle.mail.components import MENDED
+    from lifecycle.mail.components import drawn
 
     try:
-        return str(mjml_to_html(mjml, custom_components=MENDED).html)
+        return str(mjml_to_html(mjml, custom_components=list(drawn().values())).html)
     except Exception as error:  # the package raises anything from KeyError to AssertionError on odd input
         raise CannotDraw(f"{type(error).__name__}: {error}".rstrip(": ")) from error
 
@@ -87,11 +88,13 @@ def _run_mjml(mjml: str) -> str:
 def _run_premailer(html: str) -> str:
     from premailer import Premailer
 
+    from lifecycle.mail.components import AUTHORS
+
     # lxml keeps the document type only in capitals.
     html = re.sub(r"^\s*<!doctype html>", "<!DOCTYPE html>", html, flags=re.IGNORECASE)
-    # MJML's own first sheet sets every cell to what programs that need it read from the sheet; inlined, it would
-    # make up a third of the mail.
-    html = html.replace("<style ", '<style data-premailer="ignore" ', 1)
+    # MJML's own sheets are for programs that read sheets; inlined, they would make up a third of the mail and show
+    # at once what a carousel shows when it is touched.
+    html = re.sub(rf"(<style\b[^>]*)>(?!\s*{re.escape(AUTHORS)})", rf"\1{_NOT_INLINED}>", html, flags=re.IGNORECASE)
     inliner = Premailer(
         html,
         disable_validation=True,
@@ -100,7 +103,8 @@ def _run_premailer(html: str) -> str:
         allow_network=False,
         cssutils_logging_level=logging.CRITICAL,
     )
-    return str(inliner.transform(pretty_print=False))
+    # premailer takes that mark away itself, but not within comments.
+    return str(inliner.transform(pretty_print=False)).replace(AUTHORS, "").replace(_NOT_INLINED, "")
 
 
 def _font_links(html: str, fonts: Mapping[str, str]) -> str:

@@ -14,6 +14,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from lifecycle.errors import TemplateError
+from lifecycle.journey.utm import Utm
 from lifecycle.mail.catalogue import Catalogue
 from lifecycle.mail.compile import finish
 from lifecycle.mail.compiled import CompiledEmail
@@ -28,7 +29,7 @@ from lifecycle.mail.variables import variables_read
 
 
 def compile_editions(
-    folder: Path, name: str, default: str, catalogues: Mapping[str, Catalogue]
+    folder: Path, name: str, default: str, catalogues: Mapping[str, Catalogue], utm: Utm | None = None
 ) -> dict[str, CompiledEmail]:
     """Compile all editions of `folder/name.mjml`, the default one first; about 65 ms for each file.
 
@@ -39,13 +40,13 @@ def compile_editions(
     for locale, path in (*own.items(), *texts.items()):
         if locale == default:
             raise TemplateError(str(path), f"{name}{path.suffix} is the one in {default}", "remove one of them")
-    editions = {default: _edition(laid, default, catalogues.get(default))}
+    editions = {default: _edition(laid, default, catalogues.get(default), utm)}
     for locale, catalogue in catalogues.items():
         if locale not in editions and locale not in own and _speaks(laid, catalogue):
-            editions[locale] = _edition(_with_text(laid, texts.get(locale)), locale, catalogue)
+            editions[locale] = _edition(_with_text(laid, texts.get(locale)), locale, catalogue, utm)
     for locale, path in own.items():
         in_full = lay_out(read_source(folder, f"{path.relative_to(folder).with_suffix('').as_posix()}"))
-        editions[locale] = replace(_edition(in_full, locale, _nearest(locale, catalogues)), name=name)
+        editions[locale] = replace(_edition(in_full, locale, _nearest(locale, catalogues), utm), name=name)
     for locale in texts.keys() - editions.keys():
         hint = f"write {Path(name).name}.{locale}.mjml, or translate the email in locales/{locale}"
         raise TemplateError(str(texts[locale]), f"{name!r} has no {locale} that it could be the text of", hint)
@@ -72,7 +73,7 @@ def _with_text(laid: LaidOut, path: Path | None) -> LaidOut:
     return laid if translatable else replace(laid, source=replace(laid.source, text=None))
 
 
-def _edition(laid: LaidOut, locale: str, catalogue: Catalogue | None) -> CompiledEmail:
+def _edition(laid: LaidOut, locale: str, catalogue: Catalogue | None, utm: Utm | None) -> CompiledEmail:
     used = [*laid.messages, *_text_messages(laid.source)]
     texts, plurals = _translations(used, catalogue)
     rule = catalogue.rule if catalogue else ENGLISH_PLURAL
@@ -81,7 +82,7 @@ def _edition(laid: LaidOut, locale: str, catalogue: Catalogue | None) -> Compile
     said = laid.with_texts({word: say(speech) for word, say in says.items() if say is not None})
     written = laid.source.text
     source = laid.source if written is None else replace(laid.source, text=with_constants(written, speech))
-    email = finish(replace(said, source=source), locale)
+    email = finish(replace(said, source=source), locale, utm)
     places = {**_text_places(laid.source), **laid.places}
     content = repr((email.version, locale, sorted(texts.items()), sorted(plurals.items()), rule)).encode()
     return replace(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from jinja2 import Undefined, pass_context
@@ -12,10 +11,6 @@ from lifecycle.mail import formats
 
 # What a template that is rendered without an engine around it is shown in.
 _LOCALE, _CURRENCY = "en", "USD"
-_SAFE_SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "cid"})
-# What browsers drop before they read the scheme (WHATWG URL, "remove all ASCII tab or newline").
-_IGNORED_IN_SCHEME = re.compile(r"[\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-_SCHEME = re.compile(r"([^/?#]*?):")
 
 
 def default(value: object, fallback: object = "", boolean: bool = False) -> object:
@@ -70,14 +65,3 @@ def _moment(context: Context, value: object, kind: formats.Kind, style: str) -> 
 def _given(value: Any) -> Any:
     """Return the value; one that is missing raises the error that names it."""
     return str(value) if isinstance(value, Undefined) else value
-
-
-def safe_url(value: str) -> str:
-    """Return the URL, or "#" when its scheme could run code (`javascript:`, `data:`, …).
-
-    The value is already escaped for HTML: this runs around the whole attribute, so parts cannot add up to a scheme.
-    """
-    if value.startswith(("https://", "http://")):
-        return value
-    found = _SCHEME.match(_IGNORED_IN_SCHEME.sub("", value))
-    return "#" if found and found[1].lower() not in _SAFE_SCHEMES else value

@@ -45,6 +45,15 @@ class _Macro:
     def starts(self) -> int:
         return self.begin.start + len(self.begin.source)
 
+    def content(self, text: str) -> tuple[int, int]:
+        """Return where its content begins and ends, without the space that its `-` take away."""
+        start, end = self.starts, self.end.start
+        if self.begin.source.endswith("-%}"):
+            start = end - len(text[start:end].lstrip())
+        if self.end.source.startswith("{%-"):
+            end = start + len(text[start:end].rstrip())
+        return start, end
+
 
 def with_macros(source: Source, environment: Sandbox) -> Source:
     """Return the source with each macro's content in place of its calls; raises TemplateError at what cannot be."""
@@ -192,18 +201,16 @@ class _Expansion:
         bindings = self._bindings(token, macro)
         left = "-" if token.source.startswith("{{-") else ""
         right = "-" if token.source.endswith("-}}") else ""
-        begins = "-" if macro.begin.source.endswith("-%}") else ""
-        ends = "-" if macro.end.source.startswith("{%-") else ""
         here = self._source.origin(token.start)._replace(stands_for=token.source)
         for arguments in bindings:
             self._written.add(f"{{%{left} with ", here)
             for number, argument in enumerate(arguments):
                 self._written.add(f"{', ' if number else ''}{argument.name}=", here)
                 self._written.copy(self._source, argument.start, argument.end)
-            self._written.add(f" {begins}%}}", here)
+            self._written.add(" %}", here)
         names = frozenset(parameter.name for parameter in macro.parameters)
-        self._write(macro.starts, macro.end.start, (*within, macro.name), (*bound, names))
-        self._written.add(f"{{%{ends} endwith {right}%}}" * len(bindings), here)
+        self._write(*macro.content(self._source.mjml), (*within, macro.name), (*bound, names))
+        self._written.add(f"{{% endwith {right}%}}" * len(bindings), here)
 
     def _bindings(self, token: Token, macro: _Macro) -> list[list[_Argument]]:
         """Return what the parameters are in one call: those given, then each default, which may read them."""

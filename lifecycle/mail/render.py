@@ -14,6 +14,7 @@ from jinja2 import Template, UndefinedError
 from jinja2.runtime import Context
 
 from lifecycle.errors import RenderError
+from lifecycle.journey.utm import Utm
 from lifecycle.mail.cache import PARTS, Cache, Edition
 from lifecycle.mail.catalogue import Catalogue, catalogue_files, read_catalogue
 from lifecycle.mail.compiled import CompiledEmail
@@ -22,8 +23,12 @@ from lifecycle.mail.links import main_link
 from lifecycle.mail.locales import formatting, negotiated, normal, variants
 from lifecycle.mail.source import email_names, read_source
 from lifecycle.mail.speech import Speech
+from lifecycle.mail.urls import BadLinkError
 
-LARGEST_PART = 1_000_000  # characters
+LARGEST_PART = 1_000_000  # bytes in UTF-8
+LONGEST_LINE = 15_000  # characters of a subject: servers refuse or cut headers from about 100,000 bytes on
+
+_LINK_REMEDY = "give it a whole URL, or show it only {% if %} there is one"
 
 _GAPS = re.compile(r"\n{3,}")
 _SUBJECT_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -78,14 +83,23 @@ class Renderer:
     """
 
     def __init__(
-        self, templates: Path, cache: Path | None = None, *, locale: str = "en", currency: str = "USD"
+        self,
+        templates: Path,
+        cache: Path | None = None,
+        *,
+        locale: str = "en",
+        currency: str = "USD",
+        utm: Utm | None = None,
     ) -> None:
+        self.utm = utm
         self._folder = templates
         self._cache = Cache(cache)
         self._locale = locale
         self._html = html_environment()
         self._text = text_environment()
         self._globals = {**self._html.globals, **self._text.globals, "_currency": currency}
+        if utm is not None:
+            self._globals["utm"] = utm.query()  # of what is no message of a journey
         self._editions: dict[str, dict[str, Edition]] = {}
         self._ready: dict[tuple[str, str | None], _Ready] = {}
 
@@ -126,8 +140,9 @@ class Renderer:
             text = _render(ready.text, data)
         except Exception as error:  # one email's data must never stop the others
             raise _unrenderable(ready.email, context, error) from error
-        if len(html) > LARGEST_PART or len(text) > LARGEST_PART:
-            raise RenderError(name, f"a part is larger than {LARGEST_PART:,} characters; shorten the data")
+        if _is_too_large(html) or _is_too_large(text):
+            raise RenderError(name, f"a part is larger than {LARGEST_PART:,} bytes; shorten the data")
+        _check_line(name, "subject", subject)
         if "\n\n\n" in text:
             text = _GAPS.sub("\n\n", text)
         render_preheader = lambda: _one_line(_render(ready.preheader, data))
@@ -141,6 +156,8 @@ class Renderer:
             subject, preheader, links = (_render(part, data) for part in (ready.subject, ready.preheader, ready.link))
         except Exception as error:
             raise _unrenderable(ready.email, context, error) from error
+        _check_line(name, "subject", subject)
+        _check_line(name, "preheader", preheader)
         return Summary(_one_line(subject), _one_line(preheader), _one_line(main_link(links)))
 
     def _for(self, name: str, locale: object) -> _Ready:
@@ -181,7 +198,9 @@ class Renderer:
             read_source(self._folder, path.relative_to(self._folder).with_suffix("").as_posix()) for path in files
         ]
         texts = [(str(path), path.read_bytes()) for path in variants(self._folder, name, ".txt").values()]
-        return repr((self.locale, sources, texts, self._catalogue_state)).encode("utf-8", "surrogatepass")
+        return repr((self.locale, self.utm and self.utm.hosts, sources, texts, self._catalogue_state)).encode(
+            "utf-8", "surrogatepass"
+        )
 
     @cached_property
     def _catalogue_state(self) -> list[tuple[str, str, bytes]]:
@@ -195,7 +214,7 @@ class Renderer:
     def _compile(self, name: str) -> dict[str, Edition]:
         from lifecycle.mail.editions import compile_editions  # loads mjml, premailer and lxml, half a second
 
-        emails = compile_editions(self._folder, name, self.locale, self._catalogues)
+        emails = compile_editions(self._folder, name, self.locale, self._catalogues, self.utm)
         return {locale: Edition(email, self._codes(email)) for locale, email in emails.items()}
 
     def _codes(self, email: CompiledEmail) -> dict[str, CodeType]:
@@ -211,6 +230,16 @@ def _render(template: Template, data: dict[str, object]) -> str:
     return "".join(template.root_render_func(Context(template.environment, data, template.name, template.blocks)))
 
 
+def _is_too_large(part: str) -> bool:
+    # Few are long enough to be worth the encoding: no character takes more than four bytes.
+    return len(part) * 4 > LARGEST_PART and len(part.encode("utf-8", "surrogatepass")) > LARGEST_PART
+
+
+def _check_line(name: str, part: str, line: str) -> None:
+    if len(line) > LONGEST_LINE:
+        raise RenderError(name, f"the {part} is longer than {LONGEST_LINE:,} characters; shorten the data")
+
+
 def _one_line(text: str) -> str:
     """Return the text on one line without control characters and marks that reverse what a reader sees."""
     line = " ".join(text.split())
@@ -222,6 +251,8 @@ def _unrenderable(email: CompiledEmail, context: Mapping[str, object], error: Ex
     match error:
         case UndefinedError():
             return RenderError(email.name, _missing(str(error), email, context))
+        case BadLinkError():
+            return RenderError(email.name, f"{error}, at {email.link_places[error.number]}; {_LINK_REMEDY}")
         case RecursionError():
             return RenderError(email.name, "the template or its data is nested too deeply")
         case _:

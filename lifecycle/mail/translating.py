@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lifecycle.mail.catalogue import DOMAIN, FOLDER, is_translated, read_catalogue, read_po
 from lifecycle.mail.environment import html_environment, text_environment
-from lifecycle.mail.locales import variants
+from lifecycle.mail.locales import language, variants
 from lifecycle.mail.messages import Message, messages
 from lifecycle.mail.source import Source, email_names, place, read_source, read_text
 from lifecycle.mail.syntax import parse
@@ -53,9 +53,11 @@ def template(folder: Path, now: datetime) -> Catalog:
     """All texts of all emails, their variants and partials, with where they stand; raises TemplateError."""
     from babel.messages.catalog import Catalog
 
-    made = Catalog(domain=DOMAIN, project="emails", header_comment=_HEADER, creation_date=now, charset="utf-8")
+    made = Catalog(
+        domain=DOMAIN, project="emails", version="1", header_comment=_HEADER, creation_date=now, charset="utf-8"
+    )
     for message, role in _found(folder):
-        file, line = message.place.split(":")[:2]
+        file, line, _ = message.place.rsplit(":", 2)
         where = (Path(file).relative_to(folder).as_posix(), int(line))
         text = message.text if message.plural is None else (message.text, message.plural)
         made.add(text, locations=[where], auto_comments=[role] if role else [])
@@ -93,11 +95,17 @@ def _in_text(path: Path) -> Iterator[Message]:
     return messages(parse(text, text_environment(), at), at)
 
 
-def begin(locale: str, all_texts: Catalog) -> Catalog:
+def begin(locale: str, all_texts: Catalog, now: datetime) -> Catalog:
     """A catalogue with nothing translated yet."""
+    from babel import Locale
     from babel.messages.catalog import Catalog
+    from babel.messages.plurals import PLURALS
+    from babel.plural import to_gettext
 
-    made = Catalog(locale=locale, domain=DOMAIN, project="emails", header_comment="", fuzzy=False)
+    made = Catalog(locale, DOMAIN, project="emails", version="1", header_comment="", revision_date=now, fuzzy=False)
+    if not {locale, language(locale)} & PLURALS.keys():
+        # Babel's table takes all others for English; CLDR knows them, and that Indonesian has no plural.
+        made.mime_headers = [("Plural-Forms", to_gettext(Locale.parse(locale).plural_form))]
     made.update(all_texts)
     return made
 

@@ -10,7 +10,7 @@ from lifecycle import clock
 from lifecycle.engine import Engine
 from lifecycle.errors import LifecycleError, TemplateError
 from lifecycle.flow.mailer import Mailer
-from lifecycle.journey.emails import check_emails
+from lifecycle.journey.emails import senders
 from lifecycle.journey.project import Problem
 from lifecycle.journey.vocabulary import nearest
 from lifecycle.mail.locales import language, normal, variants
@@ -19,7 +19,7 @@ from lifecycle.mail.render import Rendered
 from lifecycle.mail.source import read_source
 from lifecycle.settings import Settings
 
-from .occasion import Occasion, made_up, senders
+from .occasion import Occasion, made_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,10 +160,7 @@ class Workshop:
             return own
 
     def problems(self, template: str) -> list[Problem]:
-        """What is wrong with the email."""
-        project, renderer = self.engine.project, self.engine.renderer
-        return [
-            problem
-            for journey in senders(project, template)
-            for problem in check_emails(journey, project.vocabulary, renderer)
-        ]
+        """What lint says of the email."""
+        from lifecycle.lint import lint_email  # tables of what mail programs draw, which most looks do without
+
+        return lint_email(self.engine.renderer, template, self.engine.project, self.settings.templates)

@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo
 
 from lifecycle.core.calendar import at_wall, zone_named
 from lifecycle.flow.mailer import Envelope, deliverable
+from lifecycle.journey.digest import JOURNEY as DIGEST
+from lifecycle.journey.emails import senders
 from lifecycle.journey.entries import On
 from lifecycle.journey.journey import Journey
 from lifecycle.journey.project import Project
 from lifecycle.journey.sample import sample_sections
-from lifecycle.journey.steps import Send, walk_steps
 from lifecycle.mail.sections import Section
 
 from .samples import sample
@@ -67,7 +68,8 @@ def unsent(project: Project, template: str, customer: str, address: str) -> Enve
     """The envelope of what has no message; its Message-ID is always the same, so that two looks are alike."""
     journey, domain = sender_of(project, template), project.policy.sender.email.rpartition("@")[2]
     topic, marketing = ("test", True) if journey is None else (journey.topic, journey.kind == "marketing")
-    return Envelope(0, customer, address, f"preview@{domain}", topic, marketing)
+    name = DIGEST if template == project.policy.digest.template else "" if journey is None else journey.name
+    return Envelope(0, customer, address, f"preview@{domain}", topic, marketing, name)
 
 
 def sections_of(
@@ -82,15 +84,6 @@ def sections_of(
         event = happened(trigger) if trigger is not None else None
         shown.append(replace(section, event=event or sample(project, templates, section.template, trigger).event))
     return tuple(shown)
-
-
-def senders(project: Project, template: str) -> tuple[Journey, ...]:
-    """The journeys that send this email."""
-    return tuple(
-        journey
-        for journey in project.journeys.values()
-        if any(isinstance(step, Send) and step.template == template for step in walk_steps(journey.steps))
-    )
 
 
 def sender_of(project: Project, template: str) -> Journey | None:

@@ -68,7 +68,7 @@ class _Person:
             return None
         address = message.email or deliverable(self.traits.get("email")) or NO_ADDRESS
         kind = message.kind == "marketing"
-        envelope = Envelope(message.id, self.id, address, message.message_id, message.topic, kind)
+        envelope = Envelope(message.id, self.id, address, message.message_id, message.topic, kind, message.journey)
         kept = message.sections or ()
         gathered = digests.gathered(self.connection, [section["id"] for section in kept]) if kept else {}
         sections = tuple(Section(**section, event=gathered[section["id"]].trigger) for section in kept)
