@@ -75,10 +75,8 @@ def preview(
         raise click.UsageError("--width and --dark are for pictures; add --png")
     if opens and out == _STANDARD_OUTPUT:
         raise click.UsageError("--open wants a file; drop --out -")
-    from lifecycle.workshop.look import Workshop
-
     settings = opened.settings()
-    look = Workshop(settings).look(template, customer=customer, locale=locale, at=at)
+    look = opened.workshop(settings, template).look(template, customer=customer, locale=locale, at=at)
     for note in look.notes:
         click.echo(f"note: {note}", err=True)
     content = _content(look, form, width or _WIDTH, dark)

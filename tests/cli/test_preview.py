@@ -312,7 +312,7 @@ def test_a_browser_that_does_not_start_is_one_line(bare_shop: Shop, monkeypatch:
 @pytest.mark.parametrize(
     ("arguments", "exit_code", "says"),
     [
-        (("thank",), 1, "there is no email 'thank'; did you mean 'thanks'?"),
+        (("thank",), 2, "there is no email 'thank'; did you mean 'thanks'?"),
         (("thanks", "--customer", "42"), 1, "there is no customer '42'; find one with: lifecycle customers list"),
         (("thanks", "--at", "tomorrow"), 2, "'tomorrow' is no moment like 2026-12-01T09:00"),
         (("thanks", "--at", "0001-01-01T00:00"), 2, "the year 1 is too far away"),
@@ -320,7 +320,7 @@ def test_a_browser_that_does_not_start_is_one_line(bare_shop: Shop, monkeypatch:
         (("thanks", "--width", "375"), 2, "--width and --dark are for pictures; add --png"),
         (("thanks", "--sample", "--customer", "42"), 2, "--sample and --customer: say one of them"),
         (("thanks", "--open", "--out", "-"), 2, "--open wants a file; drop --out -"),
-        (("../thanks",), 1, "there is no email '../thanks'"),
+        (("../thanks",), 2, "there is no email '../thanks'"),
     ],
 )
 def test_whatever_is_wrong_is_one_line(shop: Shop, arguments: tuple[str, ...], exit_code: int, says: str) -> None:
