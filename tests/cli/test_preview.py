@@ -332,7 +332,7 @@ def test_whatever_is_wrong_is_one_line(shop: Shop, arguments: tuple[str, ...], e
 
 def test_a_broken_email_is_told_with_its_place(bare_shop: Shop) -> None:
     file = bare_shop.folder / "templates/email/thanks.mjml"
-    file.write_text(file.read_text().replace("{{ event.total }}", "{{ event.total | mony }}"))
+    file.write_text(file.read_text().replace("default(0)", "mony"))
 
     stderr = bare_shop.run("preview", "thanks", exit_code=1).stderr
 
@@ -341,11 +341,11 @@ def test_a_broken_email_is_told_with_its_place(bare_shop: Shop) -> None:
 
 
 def test_a_missing_variable_is_told_by_its_name(bare_shop: Shop) -> None:
-    (bare_shop.folder / "templates/email/thanks.sample.json").write_text('{"event": {"total": null}}')
+    (bare_shop.folder / "templates/email/thanks.sample.json").write_text('{"event": {"order_id": null}}')
 
     stderr = bare_shop.run("preview", "thanks", exit_code=1).stderr
 
-    assert stderr.startswith("error: thanks: event.total is missing, read at templates/email/thanks.mjml:3")
+    assert stderr.startswith("error: thanks: event.order_id is missing, read at templates/email/thanks.mjml:1")
 
 
 def test_what_was_written_is_opened(bare_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
