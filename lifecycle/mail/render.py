@@ -21,6 +21,7 @@ from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.environment import html_environment, text_environment
 from lifecycle.mail.links import main_link
 from lifecycle.mail.source import Source, email_names, read_source
+from lifecycle.mail.typeset import typeset
 
 LARGEST_PART = 1_000_000  # characters
 
@@ -95,7 +96,7 @@ class Renderer:
             data = {**self._globals, **context}
             subject = _render(templates.subject, data)
             html = _render(templates.html, data)
-            text = _render(templates.text, data)
+            text = typeset(_render(templates.text, data))
         except Exception as error:  # one email's data must never stop the others
             raise _unrenderable(templates.email, context, error) from error
         if len(html) > LARGEST_PART or len(text) > LARGEST_PART:
@@ -192,7 +193,18 @@ def _compiler() -> str:
     return f"{sources} mjml {version('mjml')} premailer {version('premailer')}"
 
 
-_COMPILER_MODULES = ("compile", "environment", "filters", "links", "mask", "outline", "source", "text", "variables")
+_COMPILER_MODULES = (
+    "compile",
+    "environment",
+    "filters",
+    "links",
+    "mask",
+    "outline",
+    "source",
+    "text",
+    "typeset",
+    "variables",
+)
 
 
 def _digest(source: Source) -> str:
