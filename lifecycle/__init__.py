@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .journey.mutes import Mute
     from .journey.policy import Policy, QuietHours, Sender
     from .journey.steps import Arm, Branch, Exit, Send, Set, Split, Wait, WaitFor
+    from .journey.utm import Utm
     from .journey.vocabulary import Attribute, Event, Flag, Property
 
 _HOMES = {
@@ -32,6 +33,7 @@ _HOMES = {
     "mutes": ("Mute",),
     "policy": ("Policy", "QuietHours", "Sender"),
     "steps": ("Arm", "Branch", "Exit", "Send", "Set", "Split", "Wait", "WaitFor"),
+    "utm": ("Utm",),
     "vocabulary": ("Attribute", "Event", "Flag", "Property"),
 }
 _MODULE = {word: f"lifecycle.journey.{module}" for module, words in _HOMES.items() for word in words}
@@ -58,6 +60,7 @@ __all__ = [
     "Set",
     "Split",
     "Sunset",
+    "Utm",
     "Wait",
     "WaitFor",
     "always",

@@ -13,6 +13,7 @@ from typing import Any
 from lifecycle.errors import InvalidAddress, RenderError, TemplateError
 from lifecycle.journey.policy import Sender
 from lifecycle.mail.address import parse_address
+from lifecycle.mail.locales import tag
 from lifecycle.mail.mime import Letterhead
 from lifecycle.mail.render import Rendered, Renderer
 from lifecycle.mail.sections import Section
@@ -30,6 +31,7 @@ class Envelope:
     message_id: str
     topic: str
     marketing: bool
+    journey: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +78,19 @@ class Mailer:
         """Whether this installation may write to that address."""
         return self._allowed is None or self._allowed.match(address.lower()) is not None
 
+    def locale_for(self, template: str, wanted: str | None) -> str:
+        """The locale in which an email is shown to somebody who wishes `wanted`; of one that is broken the default."""
+        try:
+            return self.renderer.locale_for(template, wanted)
+        except TemplateError:
+            return self.renderer.locale
+
     def render(
         self, template: str, envelope: Envelope, customer: Mapping[str, Any], event: Mapping[str, Any], now: datetime
     ) -> tuple[Rendered, str]:
         """The rendered parts and the unsubscribe URL; `now` is in the customer's zone. Raises RenderError."""
-        unsubscribe, context = self._context(envelope, customer, now)
-        return self.renderer.render(template, context | {"event": event}), unsubscribe
+        unsubscribe, context = self._context(template, envelope, customer, now)
+        return self.renderer.render(template, context | {"event": event}, customer.get("locale")), unsubscribe
 
     def render_digest(
         self,
@@ -106,8 +115,8 @@ class Mailer:
         if not shown:
             raise UnrenderableDigestError(template, failed)
         kept = tuple(section for section in sections if section.id in shown)
-        unsubscribe, context = self._context(replace(envelope, topic=kept[0].topic), customer, now)
-        rendered = self.renderer.render(template, context | {"sections": [*shown.values()]})
+        unsubscribe, context = self._context(template, replace(envelope, topic=kept[0].topic), customer, now)
+        rendered = self.renderer.render(template, context | {"sections": [*shown.values()]}, customer.get("locale"))
         return RenderedDigest(rendered, unsubscribe, kept, failed)
 
     def _in_brief(
@@ -115,18 +124,24 @@ class Mailer:
     ) -> dict[str, Any]:
         """What a digest's template knows of a section."""
         own = replace(envelope, topic=section.topic, message_id=section.message_id)
-        return section.shown(self.renderer, self._context(own, customer, now)[1])
+        context = self._context(section.template, own, customer, now)[1]
+        return section.shown(self.renderer, context, customer.get("locale"))
 
-    def _context(self, envelope: Envelope, customer: Mapping[str, Any], now: datetime) -> tuple[str, dict[str, Any]]:
+    def _context(
+        self, template: str, envelope: Envelope, customer: Mapping[str, Any], now: datetime
+    ) -> tuple[str, dict[str, Any]]:
         """The unsubscribe URL, and what every template may print."""
         unsubscribe = self.links.url(envelope.customer_id, envelope.topic)
-        return unsubscribe, {
+        context = {
             "customer": customer,
             "company": self._company,
             "links": {"unsubscribe": unsubscribe},
             "now": now,
             "message_id": envelope.message_id,
         }
+        if (utm := self.renderer.utm) is not None:
+            context["utm"] = utm.query(journey=envelope.journey, template=template, topic=envelope.topic)
+        return unsubscribe, context
 
     def letter(
         self,
@@ -145,6 +160,7 @@ class Mailer:
             message_id=envelope.message_id,
             date=date,
             list_unsubscribe=unsubscribe if envelope.marketing else None,
+            headers={"Content-Language": tag(rendered.locale)},
         )
         return Letter(envelope.id, self._sender.email, envelope.address, envelope.message_id, data, wanted)
 

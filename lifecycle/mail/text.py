@@ -20,7 +20,6 @@ _PARAGRAPHS = frozenset({"address", "article", "blockquote", "div", "footer", "h
 _BLOCKS = _HEADINGS | _LISTS | _PARAGRAPHS | {"table"}
 _SILENT = frozenset({"head", "style", "script", "title"})
 _HIDDEN = re.compile(r"display:none|visibility:hidden")
-_PAIRED = frozenset({"if", "for", "set", "with", "filter", "macro", "call"})
 _BREAK = "\x06"  # a mark within a paragraph being collected
 _MARKS = re.compile("[\x00-\x08]")
 _NOTE = re.compile(f"{HREF}[^{HREF_END}]*{HREF_END}")
@@ -120,7 +119,7 @@ class _Reader(HTMLParser):
 
     def _read_statement(self, word: str, token: Token) -> None:
         # Those of what is hidden too: what comes later may read what they set.
-        if token.keyword == "set" and "=" not in token.source:
+        if token.keyword == "set" and token.opens:
             self._captures += 1
         elif token.keyword == "endset":
             self._captures -= 1
@@ -205,11 +204,11 @@ class _Reader(HTMLParser):
             token = self._masked.tokens.get(part)
             if token is None or not token.is_statement:
                 continue
-            if token.keyword in _PAIRED and not (token.keyword == "set" and "=" in token.source):
+            if token.opens:
                 opened.append(at)
-            elif token.keyword.startswith("end") and opened:
+            elif token.closes and opened:
                 opened.pop()
-            elif not opened and token.keyword != "set":
+            elif (token.closes or token.is_middle) and not opened:
                 reaching.append(at)
         reaching += opened
         begin = max((at + 1 for at in reaching if at < shown[0]), default=0)

@@ -98,12 +98,12 @@ def test_the_same_url_has_one_number_and_only_what_is_shown_is_counted(tmp_path:
 def test_a_link_that_is_its_own_label_stays_as_it_is(tmp_path: Path) -> None:
     body = text(
         '<a href="https://x.example/a">https://x.example/a</a><br /><a href="{{ url }}">{{ url }}</a><br />'
-        '<a href="tel:+6222123">+6222123</a><br /><a href="https://x.example/i"><img src="i.png" /></a>'
-        '<br /><a href="#top">Up</a><br /><a href="{{ nowhere }}">Nowhere</a>'
+        '<a href="tel:+6222123">+6222123</a><br />'
+        '<a href="https://x.example/i"><img src="https://x.example/i.png" /></a>'
     )
 
-    assert text_of(tmp_path, body, url="https://x.example/b", nowhere="") == (
-        "https://x.example/a\nhttps://x.example/b\n+6222123\nhttps://x.example/i\nUp\nNowhere\n"
+    assert text_of(tmp_path, body, url="https://x.example/b") == (
+        "https://x.example/a\nhttps://x.example/b\n+6222123\nhttps://x.example/i\n"
     )
 
 
@@ -165,7 +165,7 @@ def test_lines_are_filled_with_what_the_variables_print(tmp_path: Path) -> None:
 
 
 def test_the_preheader_and_hidden_things_are_not_repeated(tmp_path: Path) -> None:
-    body = text('Seen<span style="display: none">hidden<img src="x.png" alt="pixel"></span>') + (
+    body = text('Seen<span style="display: none">hidden<img src="https://x.example/x.png" alt="pixel"></span>') + (
         "<mj-raw><!--[if mso]><p>Outlook</p><![endif]--><style>.a { color: red }</style></mj-raw>"
     )
 
