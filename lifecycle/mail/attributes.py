@@ -27,6 +27,7 @@ class Mistake:
     at: int
     message: str
     hint: str
+    code: str = "template"
 
 
 def of_tag(tag: str, text: str, start: int, masked: Masked) -> Iterator[Mistake]:
@@ -60,7 +61,7 @@ def _of_token(tag: str, name: str, token: Token, at: int) -> Iterator[Mistake]:
         )
     elif name == "style" or name.startswith("on"):
         message = f"a variable in {name!r}, where escaping does not protect"
-        yield Mistake(at, message, "use {% if %} around two tags")
+        yield Mistake(at, message, "use {% if %} around two tags", "variable_in_style")
 
 
 def unbalanced(text: str, start: int, masked: Masked) -> Iterator[Mistake]:

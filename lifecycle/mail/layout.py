@@ -13,6 +13,7 @@ from lifecycle.mail.environment import html_environment
 from lifecycle.mail.links import with_marks
 from lifecycle.mail.macros import with_macros
 from lifecycle.mail.mask import Masked, literal
+from lifecycle.mail.messages import Message, messages
 from lifecycle.mail.outline import Outline, outline
 from lifecycle.mail.source import Source
 from lifecycle.mail.syntax import parse
@@ -24,7 +25,7 @@ class LaidOut:
     """An email after MJML and premailer, with words in place of its Jinja tokens (`masked.tokens` has them by word).
 
     `subject` and `preheader` are plain text, `html` has the marks of `links.with_marks`; `places` says where each
-    variable is first read.
+    variable is first read, `messages` what translators translate.
     """
 
     source: Source
@@ -33,6 +34,7 @@ class LaidOut:
     preheader: str
     html: str
     places: Mapping[str, str]
+    messages: tuple[Message, ...]
 
     def with_texts(self, texts: Mapping[str, str]) -> LaidOut:
         """Return it with plain text, escaped where that is due, in place of these words of its tokens."""
@@ -56,11 +58,12 @@ def lay_out(source: Source) -> LaidOut:
     environment = html_environment()
     parse(source.mjml, environment, source.at)
     source = with_macros(source, environment)
-    read = variables_read(parse(source.mjml, environment, source.at))
+    tree = parse(source.mjml, environment, source.at)
     masked = Masked(source.mjml, environment)
     found = outline(source, masked, attributes_of_tags())
-    places = {variable: source.at(offset) for variable, offset in read.items()}
-    return LaidOut(source, masked, found.title, found.preview, _to_html(source, masked, found), places)
+    places = {variable: source.at(offset) for variable, offset in variables_read(tree).items()}
+    said = tuple(messages(tree, source.at))
+    return LaidOut(source, masked, found.title, found.preview, _to_html(source, masked, found), places, said)
 
 
 def _to_html(source: Source, masked: Masked, found: Outline) -> str:

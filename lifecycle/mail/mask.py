@@ -55,6 +55,13 @@ class Masked:
         """Return the words in a text, in order."""
         return self.pattern.findall(text)
 
+    def word_for(self, source: str) -> str:
+        """Return a word for Jinja source that the compiler adds and that prints something."""
+        found = next((word for word, token in self.tokens.items() if token.source == source), None)
+        word = found or f"{self.salt}{len(self.tokens)}z"
+        self.tokens.setdefault(word, Token(0, source, "output"))
+        return word
+
     def replace(self, text: str, by: Callable[[Token], str]) -> str:
         """Return the text with each word replaced."""
         return self.pattern.sub(lambda match: by(self.tokens[match[0]]), text)

@@ -92,12 +92,12 @@ class _Walk(HTMLParser):
     def _place(self, at: int) -> str:
         return self._source.at(self._masked.origin(at))
 
-    def _error(self, message: str, hint: str, at: int | None = None) -> TemplateError:
+    def _error(self, message: str, hint: str, at: int | None = None, code: str = "template") -> TemplateError:
         """The error at an offset of the masked text, or else at the tag or text that is being read."""
-        return TemplateError(self._place(self._offset() if at is None else at), message, hint)
+        return TemplateError(self._place(self._offset() if at is None else at), message, hint, code)
 
-    def _token_error(self, token: Token, message: str, hint: str) -> TemplateError:
-        return TemplateError(self._source.at(token.start), message, hint)
+    def _token_error(self, token: Token, message: str, hint: str, code: str = "template") -> TemplateError:
+        return TemplateError(self._source.at(token.start), message, hint, code)
 
     def _shown(self, token: Token) -> str:
         return self._source.shown(token.start, token.source)
@@ -156,7 +156,7 @@ class _Walk(HTMLParser):
         if tag == "mj-font":
             self._check_font(dict(attrs))
         for mistake in attributes.of_tag(tag, self.get_starttag_text() or "", self._offset(), self._masked):
-            raise self._error(mistake.message, mistake.hint, mistake.at)
+            raise self._error(mistake.message, mistake.hint, mistake.at, mistake.code)
         if self._elements and self._elements[-1].tag == "mj-attributes":
             return
         for name, _ in attrs:
@@ -201,7 +201,7 @@ class _Walk(HTMLParser):
     def handle_comment(self, data: str) -> None:
         # Only conditional comments for Outlook are left, and their tags must be as safe as all others.
         for mistake in attributes.of_comment(data, self._offset() + len("<!--"), self._masked):
-            raise self._error(mistake.message, mistake.hint, mistake.at)
+            raise self._error(mistake.message, mistake.hint, mistake.at, mistake.code)
 
     # text and tokens
 
@@ -222,7 +222,10 @@ class _Walk(HTMLParser):
         tag = parent.tag if parent else ""
         if tag in ("mj-style", "style"):
             raise self._token_error(
-                token, "a variable or statement in a style", "give the block a css-class and choose it by {% if %}"
+                token,
+                "a variable or statement in a style",
+                "give the block a css-class and choose it by {% if %}",
+                "variable_in_style",
             )
         if tag in _NO_STATEMENTS or not tag:
             raise self._token_error(
@@ -268,7 +271,7 @@ class _Walk(HTMLParser):
                 "no <mj-body>", "wrap the email in <mjml><mj-head>…</mj-head><mj-body>…</mj-body></mjml>", 0
             )
         if not self._outline.title:
-            raise self._error("no subject", "write <mj-title>…</mj-title> into <mj-head>", 0)
+            raise self._error("no subject", "write <mj-title>…</mj-title> into <mj-head>", 0, "no_subject")
         if not self._outline.preview:
-            raise self._error("no preheader", "write <mj-preview>…</mj-preview> into <mj-head>", 0)
+            raise self._error("no preheader", "write <mj-preview>…</mj-preview> into <mj-head>", 0, "no_preheader")
         return self._outline

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from lifecycle.errors import TemplateError
+from lifecycle.mail.locales import variant_of
 
 _SCAN = re.compile(
     r"(?P<keep>\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}|\{\{.*?\}\}|\{%.*?%\})"
@@ -113,15 +114,15 @@ def read_source(folder: Path, name: str) -> Source:
     pieces = Pieces()
     _expand(folder, path, (), pieces)
     text_path = path.with_suffix(".txt")
-    text = _read(text_path) if text_path.is_file() else None
+    text = read_text(text_path) if text_path.is_file() else None
     mjml, origins = pieces.join()
     return Source(name, path, mjml, origins, text)
 
 
 def email_names(folder: Path) -> list[str]:
-    """Return the names of all emails in the folder, sorted; `partials/` holds none."""
-    names = (path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.mjml"))
-    return sorted(name for name in names if "partials" not in name.split("/")[:-1])
+    """Return the names of all emails in the folder, sorted; `partials/` holds none, nor are variants emails."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*.mjml") if variant_of(path) is None)
+    return sorted(path.with_suffix("").as_posix() for path in paths if "partials" not in path.parts[:-1])
 
 
 def _inside(name: str) -> bool:
@@ -129,7 +130,8 @@ def _inside(name: str) -> bool:
     return bool(name) and not pure.is_absolute() and ".." not in pure.parts and "\\" not in name and ":" not in name
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return what a file says; raises TemplateError where it is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
@@ -138,7 +140,7 @@ def _read(path: Path) -> str:
 
 def _expand(folder: Path, path: Path, within: tuple[Path, ...], pieces: Pieces) -> None:
     """Append the file's text to `pieces`, without its comments and with its includes in place."""
-    text, at = _read(path), 0
+    text, at = read_text(path), 0
     own = Source(str(path), path, text, (Origin(0, str(path), 1, 1),), None)
     for match in _SCAN.finditer(text):
         if match["keep"]:

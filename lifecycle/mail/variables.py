@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from jinja2 import nodes
 
-# Part of Jinja itself, not of the data.
-_GLOBALS = frozenset({"range", "dict", "cycler", "joiner", "namespace", "loop", "true", "false", "none"})
+from lifecycle.mail.messages import FUNCTIONS
+
+# Part of Jinja itself, or of every email: not of the data.
+_GLOBALS = frozenset({"range", "dict", "cycler", "joiner", "namespace", "loop", "true", "false", "none", *FUNCTIONS})
 
 
 def variables_read(tree: nodes.Template) -> dict[str, int]:

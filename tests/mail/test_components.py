@@ -42,7 +42,7 @@ IN_COLUMN = {
     "mj-carousel-image": '<mj-carousel><mj-carousel-image src="https://x.example/Shown" /></mj-carousel>',
     "mj-divider": "<mj-divider /><mj-text>Shown</mj-text>",
     "mj-image": '<mj-image src="https://x.example/Shown" />',
-    "mj-navbar": '<mj-navbar><mj-navbar-link href="/a">Shown</mj-navbar-link></mj-navbar>',
+    "mj-navbar": '<mj-navbar><mj-navbar-link href="https://x.example/a">Shown</mj-navbar-link></mj-navbar>',
     "mj-navbar-link": '<mj-navbar hamburger="hamburger"><mj-navbar-link>Shown</mj-navbar-link></mj-navbar>',
     "mj-social": '<mj-social><mj-social-element name="x" href="https://x.example">Shown</mj-social-element></mj-social>',
     "mj-social-element": "<mj-social><mj-social-element>Shown</mj-social-element></mj-social>",

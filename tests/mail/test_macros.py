@@ -35,7 +35,9 @@ def test_a_macro_of_a_partial_prints_blocks_and_text_wherever_it_is_called(tmp_p
     calls = "{% for product in products %}{{ card(product) }}{{ card(product, label='Buy') }}{% endfor %}"
     name = write(
         tmp_path,
-        partial(tmp_path, CARD) + column(calls) + text('<a href="{{ greeting("x", sign="/") }}">x</a>'),
+        partial(tmp_path, CARD)
+        + column(calls)
+        + text('<a href="https://x.example/{{ greeting("x", sign="/") }}">x</a>'),
         title='{{ greeting(products[0]["name"]) }}',
         preview="{{ greeting(sign='?', name='you') }}",
     )

@@ -28,7 +28,7 @@ DATA: dict[str, object] = {
         "items": [{"name": 'Kopi "Toraja"', "n": 2}, {"name": "Teh > Chai", "n": 1}],
         "none": [],
     },
-    "links": {"shop": "https://x.example/?a=1&b=2", "evil": "javascript:alert(1)"},
+    "links": {"shop": "https://x.example/?a=1&b=2"},
 }
 
 # Called like any output; what is printed comes from the macros at the head of every body below.
@@ -57,10 +57,9 @@ outputs = st.sampled_from(
 urls = st.sampled_from(
     [
         "{{ links.shop }}",
-        "{{ links.evil }}",
         "https://x.example/{{ event.total }}?q={{ customer.vip }}&amp;r=1&s=2",
         "https://x.example/{% if customer.vip %}vip{% else %}all{% endif %}",
-        "#top",
+        "https://x.example/#top",
     ]
 )
 words = st.sampled_from(
@@ -103,7 +102,9 @@ blocks = st.one_of(
     st.tuples(urls, outputs).map(lambda pair: f'<mj-image alt="{pair[1]}" src="{pair[0]}" />'),
     # Without a variable href: MJML prints that of a social element twice.
     outputs.map(
-        lambda output: f'<mj-social><mj-social-element name="x" href="/">{output}</mj-social-element></mj-social>'
+        lambda output: (
+            f'<mj-social><mj-social-element name="x" href="https://x.example/">{output}</mj-social-element></mj-social>'
+        )
     ),
     tagged(joined(rows | wrapped(rows)), "mj-table"),
     st.just("{% for item in event.items %}{{ card(item) }}{% endfor %}"),
@@ -133,7 +134,7 @@ def _folder() -> Iterator[Path]:
 
 def tokens(source: str) -> list[str]:
     found = [token.source for token in Masked(source, html_environment()).tokens.values()]
-    return [token for token in found if "safe_url" not in token and token != "{% endfilter %}"]
+    return [token for token in found if not re.fullmatch(r"\{% (filter (link|picture)\(\d+\)|endfilter) %\}", token)]
 
 
 def bare(token: str) -> str:
@@ -171,15 +172,14 @@ def test_rendering_the_compiled_email_equals_compiling_the_rendered_one(folder: 
     """The slow way is not defined for all that the fast way allows, which is why these bodies hold none of it:
 
     columns that data count, since what each is wide is known to the slow way only; attributes that MJML computes with;
-    and a URL with an unsafe scheme, which the fast way alone takes out.
+    and a link that no email may have, at which the fast way stops.
     """
     # When: the fast way, MJML and premailer once and data after them
     name = write(folder, body, head=HEAD)
     fast = Renderer(folder).render(name, DATA).html
 
     # Then: it equals the slow way, data first (Jinja alone, its own macros too) and then MJML and premailer
-    guarded = body.replace("{{ links.evil }}", "#")
-    rendered = literal(html_environment().from_string(guarded).render(DATA))
+    rendered = literal(html_environment().from_string(body).render(DATA))
     (folder / "slow.mjml").write_text(FRAME.format(title="A subject", preview="A line", head=HEAD, body=rendered))
     slow = Renderer(folder).render("slow", {}).html
     assert shape(fast) == shape(slow)
