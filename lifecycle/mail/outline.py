@@ -151,18 +151,25 @@ class _Walk(HTMLParser):
             )
         if tag in _NOT_MAILED:
             raise self._error(*_NOT_MAILED[tag])
+        if self._elements and self._elements[-1].tag == "mjml" and tag not in ("mj-head", "mj-body"):
+            raise self._error(f"<{tag}> directly in <mjml>, which MJML would drop", "put it into <mj-body>")
         if tag == "mj-column":
             self._check_column()
         if tag == "mj-font":
             self._check_font(dict(attrs))
-        for mistake in attributes.of_tag(tag, self.get_starttag_text() or "", self._offset(), self._masked):
-            raise self._error(mistake.message, mistake.hint, mistake.at, mistake.code)
-        if self._elements and self._elements[-1].tag == "mj-attributes":
-            return
-        for name, _ in attrs:
-            self._check_name(tag, name)
-        if tag in ("a", "mj-button"):
+        are_defaults = bool(self._elements) and self._elements[-1].tag == "mj-attributes"
+        self._check_attributes(tag, are_defaults=are_defaults)
+        if tag in ("a", "mj-button") and not are_defaults:
             self._add_link(tag, dict(attrs))
+
+    def _check_attributes(self, tag: str, *, are_defaults: bool) -> None:
+        text, start = self.get_starttag_text() or "", self._offset()
+        mistakes = [
+            *attributes.of_tag(tag, text, start, self._masked),
+            *attributes.of_component(tag, text, start, self._known.get(tag, {}), are_defaults=are_defaults),
+        ]
+        for mistake in mistakes:
+            raise self._error(mistake.message, mistake.hint, mistake.at, mistake.code)
 
     def _check_column(self) -> None:
         section = next((e for e in reversed(self._elements) if e.tag in _COLUMN_PARENTS), None)
@@ -180,14 +187,6 @@ class _Walk(HTMLParser):
         if not name or not href or not href.startswith("https://"):
             raise self._error(
                 "mj-font needs a name and an https href", 'write <mj-font name="Inter" href="https://…" />'
-            )
-
-    def _check_name(self, tag: str, name: str) -> None:
-        hint = attributes.unknown(tag, name, self._known.get(tag, {}))
-        if hint is not None:
-            at = re.search(rf"(?<=[\s\"']){re.escape(name)}\b", self.get_starttag_text() or "", re.IGNORECASE)
-            raise self._error(
-                f"<{tag}> has no attribute {name!r}", hint, self._offset() + (at.start() if at is not None else 0)
             )
 
     def _add_link(self, tag: str, attrs: dict[str, str | None]) -> None:
