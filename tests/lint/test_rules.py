@@ -170,7 +170,7 @@ CASES = [
         "image_source",
         WORDS,
         '<img src="¦http://a.example/a.png" width="9" alt="A">',
-        '<img src="{{ company.name }}" width="9" alt="A">',
+        '<img src="https://a.example/{{ company.name }}" width="9" alt="A">',
         "https://…",
     ),
     Case("no_lang", '<mjml lang="en">', "¦<mjml>", '<mjml lang="id">', '<mjml lang="en">'),
