@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from .journey import Journey
 from .policy import Policy
@@ -27,6 +28,7 @@ class Problem:
     where: str
     message: str
     hint: str = ""
+    severity: Literal["error", "warning"] = "error"
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message} [{self.code}]" + (f"\n    {self.hint}" if self.hint else "")

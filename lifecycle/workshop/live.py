@@ -1,0 +1,120 @@
+"""The workshop as the files are at this moment, for many who ask at once, and the news that the files have changed."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from watchfiles import Change, awatch
+
+from lifecycle.errors import LifecycleError
+
+from .deadline import within
+from .look import Workshop
+
+Answer = TypeVar("Answer")
+
+PATIENCE = 5.0
+"""Seconds that one email may take."""
+
+_WATCHED = {".mjml", ".txt", ".json", ".py", ".po", ".css", ".html"}
+_PULSE = 15.0  # seconds; a page that is gone is noticed when something is written to it
+
+
+class LiveWorkshop:
+    """Answers from the newest workshop that could be opened; where the newest files cannot be read, says why.
+
+    `version` is another one after every change, and in every process.
+    """
+
+    def __init__(self, open_workshop: Callable[[], Workshop], folders: tuple[Path, ...]) -> None:
+        self.folders = folders
+        self._open = open_workshop
+        self._process = secrets.token_hex(4)
+        self._changes = 0
+        self._news = asyncio.Condition()
+        self._ended = False
+        self._workshop: Workshop | None = None
+        self._broken: LifecycleError | None = None
+
+    @property
+    def version(self) -> str:
+        """What the pages compare."""
+        return f"{self._process}-{self._changes}"
+
+    async def ask(self, question: Callable[[Workshop], Answer], seconds: float = PATIENCE) -> Answer:
+        """The answer, from a thread of its own. Raises LifecycleError, and TimeoutError when it takes longer."""
+        if self._broken is not None:
+            raise self._broken
+        workshop = self._workshop
+        assert workshop is not None, "asked before it was opened"
+        try:
+            return await within(seconds, lambda: question(workshop))
+        except (LifecycleError, TimeoutError):
+            raise
+        except Exception as error:  # whatever an email comes to, the page tells of it
+            raise LifecycleError(
+                f"{type(error).__name__}: {error} (a mistake of lifecycle's; please report it)"
+            ) from error
+
+    async def refresh(self) -> None:
+        """Reads the files again and tells everybody who waits for it."""
+        try:
+            self._workshop = await within(PATIENCE, self._open)
+        except LifecycleError as error:
+            self._broken = error
+        except TimeoutError:
+            self._broken = LifecycleError(f"reading the journeys takes longer than {PATIENCE:g} s; look for a loop")
+        else:
+            self._broken = None
+        async with self._news:
+            self._changes += 1
+            self._news.notify_all()
+
+    async def versions(self) -> AsyncIterator[str | None]:
+        """The version now and after every change, until the end; None now and then while nothing happens."""
+        told = None
+        while not self._ended:
+            if told != self.version:
+                told = self.version
+                yield told
+            async with self._news:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(
+                        self._news.wait_for(lambda seen=told: self._ended or seen != self.version), _PULSE
+                    )
+            if not self._ended and told == self.version:
+                yield None
+
+    async def end(self) -> None:
+        """Lets go of everybody who waits for news."""
+        async with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[None]:
+        """Opens the workshop, and refreshes it within the block whenever somebody saves a file."""
+        await self.refresh()
+        watcher = asyncio.create_task(self._watch())
+        try:
+            yield
+        finally:
+            watcher.cancel()
+            with suppress(asyncio.CancelledError):
+                await watcher
+
+    async def _watch(self) -> None:
+        folders = [folder for folder in self.folders if folder.is_dir()]
+        async for _ in awatch(*folders, watch_filter=_matters, debounce=400, step=25):
+            await self.refresh()
+
+
+def _matters(change: Change, path: str) -> bool:
+    """Whether a file is one that people write; not what editors and compilers leave beside it."""
+    file = Path(path)
+    return file.suffix in _WATCHED and not file.name.startswith((".", "#")) and "__pycache__" not in file.parts
