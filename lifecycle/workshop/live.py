@@ -77,18 +77,20 @@ class LiveWorkshop:
 
     async def versions(self) -> AsyncIterator[str | None]:
         """The version now and after every change, until the end; None now and then while nothing happens."""
-        told = None
         while not self._ended:
-            if told != self.version:
-                told = self.version
-                yield told
-            async with self._news:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(
-                        self._news.wait_for(lambda seen=told: self._ended or seen != self.version), _PULSE
-                    )
-            if not self._ended and told == self.version:
+            told = self.version
+            yield told
+            while not await self._is_news(told):
                 yield None
+
+    async def _is_news(self, told: str) -> bool:
+        """Waits for another version than that one, or for the end; False when there is none for a while."""
+        async with self._news:
+            try:
+                await asyncio.wait_for(self._news.wait_for(lambda: self._ended or self.version != told), _PULSE)
+            except TimeoutError:
+                return False
+        return True
 
     async def end(self) -> None:
         """Lets go of everybody who waits for news."""
