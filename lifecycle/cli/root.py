@@ -88,7 +88,7 @@ def _joined(text: str) -> str:
         "customers": Later("lifecycle.cli.customers:customers", "List, show and import customers.", _PEOPLE),
         "caps": Later("lifecycle.cli.caps:caps", "See what frequency caps did; try others on history.", _PEOPLE),
         "preview": Later("lifecycle.cli.preview:preview", "Render an email for a look at it.", _PEOPLE),
-        "send-test": Later("lifecycle.cli.preview:send_test", "Send one email to an address of your own.", _PEOPLE),
+        "send-test": Later("lifecycle.cli.send_test:send_test", "Send one email to an address of your own.", _PEOPLE),
         "pause": Later("lifecycle.cli.pause:pause", "Stop sending, all or a part of it, within a second.", _CRISIS),
         "resume": Later("lifecycle.cli.pause:resume", "Let go on what was paused.", _CRISIS),
     },

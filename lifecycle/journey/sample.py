@@ -13,7 +13,7 @@ from .entries import On
 from .journey import Journey
 from .project import Project
 from .steps import Send, walk_steps
-from .vocabulary import RESERVED, Vocabulary
+from .vocabulary import Vocabulary
 
 A_DAY = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
 _BY_NAME: Mapping[str, Any] = {
@@ -22,8 +22,10 @@ _BY_NAME: Mapping[str, Any] = {
     "last_name": "Example",
     "birthday": date(1990, 5, 17),
     "timezone": "Europe/London",
-    "locale": "en",
     "created_at": A_DAY,
+}
+_BY_LANGUAGE: Mapping[str, Mapping[str, Any]] = {
+    "id": {"email": "siti@example.com", "first_name": "Siti", "last_name": "Contoh", "timezone": "Asia/Jakarta"},
 }
 _BY_TYPE: Mapping[type, Any] = {
     int: 2,
@@ -35,10 +37,11 @@ _BY_TYPE: Mapping[type, Any] = {
 }
 
 
-def sample_customer(vocabulary: Vocabulary) -> dict[str, Any]:
+def sample_customer(vocabulary: Vocabulary, locale: str = "en") -> dict[str, Any]:
     """The traits of nobody: all reserved ones and all that the vocabulary declares, as events would bring them."""
     declared = {name: _value(name, word.python_type) for name, word in vocabulary.attributes.items()}
-    return declared | {name: _BY_NAME[name] for name in RESERVED}
+    own = _BY_LANGUAGE.get(locale.replace("_", "-").partition("-")[0].lower(), {})
+    return {**declared, **_BY_NAME, **own, "locale": locale}
 
 
 def sample_event(vocabulary: Vocabulary, event: str | None) -> dict[str, Any]:

@@ -281,6 +281,29 @@ class Pause(SQLModel, table=True):
     resumed_at: datetime | None = Field(default=None, sa_type=Instant)
 
 
+class SendTest(SQLModel, table=True):
+    """An email that somebody of us sent to have a look at it. States: sending, sent, failed, uncertain.
+
+    One that stays in `sending` was cut short, and may have left. No cap, report or journey asks for any of them.
+    """
+
+    __tablename__ = "test_send"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    template: str = Field(sa_type=Text)
+    locale: str = Field(sa_type=Text)
+    email: str | None = Field(default=None, sa_type=Text)
+    """Where it went; null once a customer whose address that is asked to be forgotten, as is `subject`."""
+    customer_id: str | None = Field(default=None, sa_type=Text)
+    """Whose data it showed; null for sample data."""
+    subject: str | None = Field(default=None, sa_type=Text)
+    message_id: str = Field(sa_type=Text)
+    state: str = Field(default="sending", sa_type=Text)
+    reply: str | None = Field(default=None, sa_type=Text)
+    """What the server said."""
+    created_at: datetime = Field(sa_type=Instant)
+
+
 class Fingerprint(SQLModel, table=True):
     """What was last seen of something that may change between two looks, such as the policy's caps."""
 

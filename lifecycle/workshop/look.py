@@ -18,7 +18,7 @@ from lifecycle.mail.render import Rendered
 from lifecycle.mail.source import read_source
 from lifecycle.settings import Settings
 
-from .occasion import Occasion, made_up, of_customer, senders
+from .occasion import Occasion, made_up, senders
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +54,12 @@ class Workshop:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self.engine = Engine(settings)
 
     def refresh(self) -> None:
         """Sees the files anew."""
-        self.engine = Engine(self._settings)
+        self.engine = Engine(self.settings)
 
     def entries(self) -> list[Entry]:
         """All emails, by name."""
@@ -68,6 +68,10 @@ class Workshop:
             Entry(name, tuple(journey.name for journey in senders(project, name)), (locale,))
             for name in self.engine.renderer.names()
         ]
+
+    def locales(self, template: str) -> tuple[str, ...]:
+        """The locales that the email exists in, the default first."""
+        return (self.engine.project.policy.locale,)
 
     def look(
         self, template: str, *, customer: str | None = None, locale: str | None = None, at: datetime | None = None
@@ -84,20 +88,21 @@ class Workshop:
         self, template: str, customer: str | None = None, locale: str | None = None, at: datetime | None = None
     ) -> Occasion:
         """What it would be rendered with; raises LifecycleError."""
-        names = self.engine.renderer.names()
+        project, names, settings = self.engine.project, self.engine.renderer.names(), self.settings
         if template not in names:
-            hint = nearest(template, names, "see: lifecycle templates list")
+            hint = nearest(template, names, f"write {template}.mjml in {settings.templates}")
             raise LifecycleError(f"there is no email {template!r}; {hint}")
         moment = at or clock.now()
-        found = (
-            made_up(self.engine.project, template, moment)
-            if customer is None
-            else of_customer(self.engine, template, customer, moment)
-        )
-        return found.with_locale(locale)
+        if customer is None:
+            return made_up(project, settings.templates, template, moment, locale)
+        from .recalled import recalled  # SQL, which most looks do without
 
-    def show(self, mailer: Mailer, template: str, occasion: Occasion, customer: str | None = None) -> Look:
-        """The email on that occasion, as `mailer` would send it; raises as `look`."""
+        return recalled(project, settings, template, customer, moment, locale)
+
+    def show(
+        self, mailer: Mailer, template: str, occasion: Occasion, customer: str | None = None, *, mark: str = ""
+    ) -> Look:
+        """The email on that occasion, as `mailer` would send it, with `mark` before its subject; raises as `look`."""
         envelope, moment, notes = occasion.envelope, occasion.moment, occasion.notes
         if occasion.sections:
             digest = mailer.render_digest(template, envelope, occasion.customer, occasion.sections, moment)
@@ -105,6 +110,7 @@ class Workshop:
             notes += tuple(f"left out, as a digest would: {reason}" for reason in digest.failed.values())
         else:
             rendered, unsubscribe = mailer.render(template, envelope, occasion.customer, occasion.event, moment)
+        rendered.subject = mark + rendered.subject
         letter = mailer.letter(envelope, rendered, unsubscribe, moment.astimezone(UTC))
         return Look(
             template,
@@ -119,9 +125,9 @@ class Workshop:
 
     def sources(self, template: str, locale: str | None = None) -> list[tuple[Path, str]]:
         """The files that the email is made of, its own first, with their text; of a broken one those that are found."""
-        own = self._settings.templates / f"{template}.mjml"
+        own = self.settings.templates / f"{template}.mjml"
         try:
-            source = read_source(self._settings.templates, template)
+            source = read_source(self.settings.templates, template)
             files = [own, *(Path(file) for file, _ in source.origins)]
         except TemplateError:
             files = [own]

@@ -36,6 +36,7 @@ _FLAGS = (
     "--remote-debugging-pipe",
 )
 _PATIENCE = 30.0  # seconds for the browser to start, and for the page with all its pictures
+_ENDED = "the browser ended before there was a picture; does it start by itself?"
 _TALLEST = 16_384  # pixels; beyond, Chromium draws nothing
 
 
@@ -48,7 +49,12 @@ def chromium() -> str | None:
 
 
 def take(html: str, out: Path, *, width: int, dark: bool) -> None:
-    """Draws the page in full height as a PNG file, `width` CSS pixels wide, to readers who prefer dark or light.
+    """Draws the page into a PNG file; otherwise as `drawn`."""
+    out.write_bytes(drawn(html, width=width, dark=dark))
+
+
+def drawn(html: str, *, width: int, dark: bool) -> bytes:
+    """The page in full height as PNG, `width` CSS pixels wide, as readers see it who prefer dark or light.
 
     Runs no scripts. Raises LifecycleError where there is no browser, or it does not answer.
     """
@@ -56,16 +62,16 @@ def take(html: str, out: Path, *, width: int, dark: bool) -> None:
     if browser is None:
         raise LifecycleError(
             "a picture needs Chromium or Chrome on PATH; get one with: apt install chromium, "
-            "brew install --cask chromium, or https://www.google.com/chrome"
+            "brew install --cask chromium, or from https://www.google.com/chrome"
         )
     with tempfile.TemporaryDirectory(prefix="lifecycle-", ignore_cleanup_errors=True) as folder:
         page = Path(folder, "page.html")
         page.write_text(html, encoding="utf-8", errors="replace")
         with _started(browser, folder) as tab:
-            out.write_bytes(_drawn(tab, page, width, dark))
+            return _photograph(tab, page, width, dark)
 
 
-def _drawn(tab: _Tab, page: Path, width: int, dark: bool) -> bytes:
+def _photograph(tab: _Tab, page: Path, width: int, dark: bool) -> bytes:
     tab.ask("Page.enable")
     tab.ask("Emulation.setScriptExecutionDisabled", value=True)
     scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -100,9 +106,11 @@ class _Tab:
         """The answer to a command."""
         self._number += 1
         command = {"id": self._number, "method": method, "params": parameters}
-        os.write(
-            self._to, json.dumps(command | ({"sessionId": self._session} if self._session else {})).encode() + b"\0"
-        )
+        session = {"sessionId": self._session} if self._session else {}
+        try:
+            os.write(self._to, json.dumps(command | session).encode() + b"\0")
+        except BrokenPipeError:
+            raise LifecycleError(_ENDED) from None
         while True:
             message = self._read()
             if message.get("id") == self._number:
@@ -123,7 +131,7 @@ class _Tab:
                 raise LifecycleError(f"the browser gave no picture within {_PATIENCE:g} seconds")
             read = os.read(self._answers, 1 << 20)
             if not read:
-                raise LifecycleError("the browser ended before there was a picture; does it start by itself?")
+                raise LifecycleError(_ENDED)
             self._incoming += read
         raw, _, self._incoming = self._incoming.partition(b"\0")
         message: dict[str, Any] = json.loads(raw)
