@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -139,10 +137,10 @@ class Gallery:
         """A picture of the email by Chromium, one at a time."""
         name, choice = request.path_params["name"], Choice.read(request.query_params)
         look = await self._live.ask(lambda workshop: asked.look(workshop, name, choice))
-        width = WIDTHS.get(choice.width, WIDTHS["desktop"])
+        width, dark = WIDTHS.get(choice.width, WIDTHS["desktop"]), choice.scheme == "dark"
         async with self._drawing:
-            data = await within(_DRAWING, lambda: _drawn(look.rendered.html, width, choice.scheme == "dark"))
-        ending = f"-{width}{'-dark' if choice.scheme == 'dark' else ''}.png"
+            data = await within(_DRAWING, lambda: picture.drawn(look.rendered.html, width=width, dark=dark))
+        ending = f"-{width}{'-dark' if dark else ''}.png"
         return Response(data, media_type="image/png", headers=_as_file(name, ending))
 
     async def changes(self, request: Request) -> Response:
@@ -214,13 +212,6 @@ def _locales(entries: Sequence[Entry]) -> list[tuple[str, str]]:
 def _notes(look: Look, choice: Choice) -> tuple[str, ...]:
     dark = (_NOT_DARK,) if choice.scheme == "dark" and not knows_dark(look.rendered.html) else ()
     return look.notes + dark
-
-
-def _drawn(html: str, width: int, dark: bool) -> bytes:
-    with tempfile.TemporaryDirectory(prefix="lifecycle-") as folder:
-        out = Path(folder, "picture.png")
-        picture.take(html, out, width=width, dark=dark)
-        return out.read_bytes()
 
 
 def _as_file(name: str, ending: str) -> dict[str, str]:
