@@ -17,7 +17,6 @@ from lifecycle.errors import LifecycleError
 from . import asked, picture
 from .cards import Cards
 from .choice import WIDTHS, Choice
-from .deadline import within
 from .guard import PICTURE_POLICY
 from .inbox import links, row
 from .live import PATIENCE, LiveWorkshop
@@ -139,7 +138,7 @@ class Gallery:
         look = await self._live.ask(lambda workshop: asked.look(workshop, name, choice))
         width, dark = WIDTHS.get(choice.width, WIDTHS["desktop"]), choice.scheme == "dark"
         async with self._drawing:
-            data = await within(_DRAWING, lambda: picture.drawn(look.rendered.html, width=width, dark=dark))
+            data = await self._live.run(lambda: picture.drawn(look.rendered.html, width=width, dark=dark), _DRAWING)
         ending = f"-{width}{'-dark' if dark else ''}.png"
         return Response(data, media_type="image/png", headers=_as_file(name, ending))
 
@@ -198,7 +197,7 @@ class Gallery:
         if not word:
             return (), None
         try:
-            people = await within(PATIENCE, lambda: self._find(word))
+            people = await self._live.run(lambda: self._find(word))
         except LifecycleError as error:
             return (), trouble(error, self._live.folders)
         return people, None if people else nobody(word)

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from watchfiles import Change, awatch
 
@@ -38,6 +38,7 @@ class LiveWorkshop:
         self._changes = 0
         self._news = asyncio.Condition()
         self._ended = False
+        self._jobs: set[asyncio.Task[Any]] = set()
         self._workshop: Workshop | None = None
         self._broken: LifecycleError | None = None
 
@@ -46,20 +47,29 @@ class LiveWorkshop:
         """What the pages compare."""
         return f"{self._process}-{self._changes}"
 
-    async def ask(self, question: Callable[[Workshop], Answer], seconds: float = PATIENCE) -> Answer:
-        """The answer, from a thread of its own. Raises LifecycleError, and TimeoutError when it takes longer."""
+    async def ask(self, question: Callable[[Workshop], Answer]) -> Answer:
+        """The answer, from a thread of its own; raises LifecycleError, and TimeoutError when it takes too long."""
         if self._broken is not None:
-            raise self._broken
+            raise self._broken.with_traceback(None)  # or it would grow with every asker
         workshop = self._workshop
         assert workshop is not None, "asked before it was opened"
+        return await self.run(lambda: question(workshop))
+
+    async def run(self, work: Callable[[], Answer], seconds: float = PATIENCE) -> Answer:
+        """What the work returns, as `within`, but given up at the end; every error is a LifecycleError."""
+        job = asyncio.create_task(within(seconds, work))
+        self._jobs.add(job)
+        job.add_done_callback(self._jobs.discard)
         try:
-            return await within(seconds, lambda: question(workshop))
+            return await job
+        except asyncio.CancelledError:
+            if not self._ended:
+                raise
+            raise LifecycleError("the gallery has ended") from None
         except (LifecycleError, TimeoutError):
             raise
         except Exception as error:  # whatever an email comes to, the page tells of it
-            raise LifecycleError(
-                f"{type(error).__name__}: {error} (a mistake of lifecycle's; please report it)"
-            ) from error
+            raise LifecycleError(f"{type(error).__name__}: {error} (a mistake of lifecycle's, not yours)") from error
 
     async def refresh(self) -> None:
         """Reads the files again and tells everybody who waits for it."""
@@ -93,10 +103,12 @@ class LiveWorkshop:
         return True
 
     async def end(self) -> None:
-        """Lets go of everybody who waits for news."""
+        """Lets go of everybody who waits for news or answers."""
         async with self._news:
             self._ended = True
             self._news.notify_all()
+        for job in self._jobs:
+            job.cancel()
 
     @asynccontextmanager
     async def watching(self) -> AsyncIterator[None]:
