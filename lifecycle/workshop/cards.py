@@ -11,7 +11,7 @@ from lifecycle.errors import LifecycleError
 from . import asked
 from .choice import Choice
 from .inbox import Row, row
-from .live import PATIENCE, LiveWorkshop
+from .live import LiveWorkshop
 from .look import Entry
 from .trouble import Trouble, overdue, trouble
 
@@ -50,7 +50,7 @@ class Cards:
         except LifecycleError as error:
             return Card(words, trouble=trouble(error, self._live.folders))
         except TimeoutError:
-            return Card(words, trouble=overdue(entry.name, PATIENCE))
+            return Card(words, trouble=overdue(entry.name, self._live.patience))
         shown = row(look)
         return Card(
             f"{words} {shown.subject} {shown.preheader}".lower(),

@@ -19,7 +19,7 @@ from .cards import Cards
 from .choice import WIDTHS, Choice
 from .guard import PICTURE_POLICY
 from .inbox import links, row
-from .live import PATIENCE, LiveWorkshop
+from .live import LiveWorkshop
 from .look import Entry, Look
 from .pages import Pages
 from .people import MOST, Finder, Person
@@ -172,7 +172,7 @@ class Gallery:
         wrong = (
             trouble(error, self._live.folders)
             if isinstance(error, LifecycleError)
-            else overdue(request.url.path, PATIENCE)
+            else overdue(request.url.path, self._live.patience)
         )
         return await self._pages.page("broken.html", 500, version=self._live.version, trouble=wrong)
 
@@ -190,7 +190,7 @@ class Gallery:
         except LifecycleError as error:
             return None, trouble(error, self._live.folders)
         except TimeoutError:
-            return None, overdue(name, PATIENCE)
+            return None, overdue(name, self._live.patience)
 
     async def _meant(self, word: str) -> tuple[Sequence[Person], Trouble | None]:
         """The customers who could be meant, or why there are none."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hmac
+import re
 import socket
 from collections.abc import Iterable
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, urlencode
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
@@ -26,6 +27,7 @@ PICTURE_POLICY = (
 Without `allow-scripts`, `allow-same-origin` gives the email nothing: it lets the page ask how tall the letter is.
 """
 
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^][:@/]+)(?::\d*)?")
 _ALWAYS = {
     "Content-Security-Policy": PAGE_POLICY,
     "X-Content-Type-Options": "nosniff",
@@ -77,10 +79,10 @@ class Guard:
 
     def _goes_by(self, host: str, scope: Scope) -> bool:
         """Whether the Host header names this machine, or the address that the connection came to."""
-        try:
-            name = urlsplit(f"//{host}").hostname or ""
-        except ValueError:
+        found = _HOST.fullmatch(host.lower())
+        if found is None:
             return False
+        name = found[1].strip("[]")
         return name in self._names or (scope.get("server") is not None and name == scope["server"][0])
 
     def _checked(self, scope: Scope, headers: Headers, token: str) -> Response | None:
@@ -89,7 +91,8 @@ class Guard:
         brought = [value for name, value in query if name == "token"]
         if any(_same(value, token) for value in brought):
             rest = urlencode([(name, value) for name, value in query if name != "token"])
-            response = RedirectResponse(f"{scope['root_path']}{scope['path']}" + (f"?{rest}" if rest else ""), 303)
+            path = f"/{quote(scope['path'].lstrip('/'))}"  # two slashes would lead to another site
+            response = RedirectResponse(f"{path}?{rest}" if rest else path, 303)
             response.set_cookie(self._cookie, token, httponly=True, samesite="strict", path="/")
             return response
         if _same(_cookie(headers.get("cookie", ""), self._cookie), token):

@@ -19,7 +19,6 @@ from .look import Workshop
 Answer = TypeVar("Answer")
 
 PATIENCE = 5.0
-"""Seconds that one email may take."""
 
 _WATCHED = {".mjml", ".txt", ".json", ".py", ".po", ".css", ".html"}
 _PULSE = 15.0  # seconds; a page that is gone is noticed when something is written to it
@@ -28,11 +27,14 @@ _PULSE = 15.0  # seconds; a page that is gone is noticed when something is writt
 class LiveWorkshop:
     """Answers from the newest workshop that could be opened; where the newest files cannot be read, says why.
 
-    `version` is another one after every change, and in every process.
+    `version` is another one after every change, and in every process; `patience`: seconds that one answer may take.
     """
 
-    def __init__(self, open_workshop: Callable[[], Workshop], folders: tuple[Path, ...]) -> None:
+    def __init__(
+        self, open_workshop: Callable[[], Workshop], folders: tuple[Path, ...], patience: float = PATIENCE
+    ) -> None:
         self.folders = folders
+        self.patience = patience
         self._open = open_workshop
         self._process = secrets.token_hex(4)
         self._changes = 0
@@ -55,9 +57,9 @@ class LiveWorkshop:
         assert workshop is not None, "asked before it was opened"
         return await self.run(lambda: question(workshop))
 
-    async def run(self, work: Callable[[], Answer], seconds: float = PATIENCE) -> Answer:
+    async def run(self, work: Callable[[], Answer], seconds: float | None = None) -> Answer:
         """What the work returns, as `within`, but given up at the end; every error is a LifecycleError."""
-        job = asyncio.create_task(within(seconds, work))
+        job = asyncio.create_task(within(seconds or self.patience, work))
         self._jobs.add(job)
         job.add_done_callback(self._jobs.discard)
         try:
@@ -74,11 +76,13 @@ class LiveWorkshop:
     async def refresh(self) -> None:
         """Reads the files again and tells everybody who waits for it."""
         try:
-            self._workshop = await within(PATIENCE, self._open)
+            self._workshop = await within(self.patience, self._open)
         except LifecycleError as error:
             self._broken = error
         except TimeoutError:
-            self._broken = LifecycleError(f"reading the journeys takes longer than {PATIENCE:g} s; look for a loop")
+            self._broken = LifecycleError(
+                f"reading the journeys takes longer than {self.patience:g} s; look for a loop"
+            )
         else:
             self._broken = None
         async with self._news:

@@ -71,9 +71,9 @@ class Serving(uvicorn.Server):
         self._address = address
         self._ready = ready
         folders = (settings.templates, settings.journeys)
-        self._live = LiveWorkshop(partial(_opened, settings), folders)
+        self.live = LiveWorkshop(partial(_opened, settings), folders)
         guarded = Guard(
-            gallery(self._live, partial(find, settings)),
+            gallery(self.live, partial(find, settings)),
             names=names_of(address.host),
             token=address.token,
             port=address.port,
@@ -108,7 +108,7 @@ class Serving(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """As uvicorn's, which waits for all answers; those that tell of changes have no end of their own."""
-        await self._live.end()
+        await self.live.end()
         await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: object) -> None:
