@@ -19,31 +19,25 @@ async def within(seconds: float, work: Callable[[], Result]) -> Result:
     """What `work` returns or raises; TimeoutError after so many seconds, and then the work is stopped.
 
     The thread is a daemon, and not one of a pool: an endless loop in a template neither takes the place of other
-    work nor keeps the process from ending.
+    work nor keeps the process from ending. Who stops waiting earlier does not stop the work.
     """
-    job = _Job(work, asyncio.get_running_loop())
+    job = _Job(work, asyncio.get_running_loop(), seconds)
     threading.Thread(target=job.run, name="workshop", daemon=True).start()
-    try:
-        return await asyncio.wait_for(job.future, seconds)
-    finally:
-        job.stop()
+    return await asyncio.wait_for(job.future, seconds)
 
 
 class _Job(Generic[Result]):
-    def __init__(self, work: Callable[[], Result], loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, work: Callable[[], Result], loop: asyncio.AbstractEventLoop, seconds: float) -> None:
         self.future: asyncio.Future[Result] = loop.create_future()
+        self._overdue = loop.call_later(seconds, self.stop)
         self._work = work
         self._loop = loop
         self._turn = threading.Lock()
         self._thread: int | None = None
-        self._given_up = False
 
     def run(self) -> None:
         """The body of the thread."""
-        with self._turn:
-            if self._given_up:
-                return
-            self._thread = threading.get_ident()
+        self._thread = threading.get_ident()
         try:
             try:
                 result = self._work()
@@ -60,7 +54,6 @@ class _Job(Generic[Result]):
     def stop(self) -> None:
         """Has the thread raise at its next step in Python, if it is still at work."""
         with self._turn:
-            self._given_up = True
             if self._thread is not None:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(self._thread), ctypes.py_object(_Overdue))
 
@@ -70,6 +63,7 @@ class _Job(Generic[Result]):
 
     def _tell(self, tell: Callable[..., None], what: object) -> None:
         def unless_given_up() -> None:
+            self._overdue.cancel()
             if not self.future.done():
                 tell(what)
 

@@ -50,7 +50,7 @@ def email(subject: str = "Hello", body: str = "Hello there", preheader: str = "I
     """The source of an email; `body` stands on line 5."""
     return f"""<mjml lang="en"><mj-head>
 <mj-title>{subject}</mj-title><mj-preview>{preheader}</mj-preview>
-<mj-style>@media (prefers-color-scheme: dark) {{ .ink {{ color: #fff !important }} }}</mj-style>
+<mj-style>@media (prefers-color-scheme: dark) {{ .ink div {{ color: #fff !important }} }}</mj-style>
 </mj-head><mj-body><mj-section><mj-column><mj-text css-class="ink">
 {body}
 </mj-text><mj-text><a href="https://shop.example/">Shop</a> <a href="{{{{ links.unsubscribe }}}}">Unsubscribe</a>

@@ -38,11 +38,12 @@ function swap(page) {
   } else {
     const stage = document.querySelector("[data-stage]");
     const tall = stage?.offsetHeight;
-    document.querySelector("main").replaceWith(document.importNode(page.querySelector("main"), true));
+    for (const part of [".top", "main"]) {
+      document.querySelector(part).replaceWith(document.importNode(page.querySelector(part), true));
+    }
     const fresh = document.querySelector("[data-stage]");
     if (tall && fresh) fresh.style.minHeight = `${tall}px`;
     fitAll();
-    bindForms();
   }
   document.title = page.title;
   shown = page;
@@ -64,19 +65,13 @@ function connect() {
   }
   if (following) return;
   following = new EventSource("/changes");
-  const live = document.querySelector(".live");
+  const live = (words) => { document.querySelector(".live").textContent = words; };
   let turn = Promise.resolve();
   following.onmessage = (event) => {
-    live.textContent = "";
+    live("");
     turn = turn.then(() => follow(event.data)).catch(() => {});
   };
-  following.onerror = () => { live.textContent = "The gallery has stopped; this page is as it was last."; };
-}
-
-function bindForms() {
-  for (const field of document.querySelectorAll("[data-submits]")) {
-    field.addEventListener("change", () => field.form.requestSubmit());
-  }
+  following.onerror = () => live("The gallery has stopped; this page is as it was last.");
 }
 
 // Addresses stay short: what is empty is the default.
@@ -129,9 +124,14 @@ document.addEventListener("keydown", (event) => {
 });
 
 shown = document.cloneNode(true);
-document.querySelector("[data-filter]")?.addEventListener("input", filter);
+document.addEventListener("input", (event) => { if (event.target.matches("[data-filter]")) filter(); });
+document.addEventListener("change", (event) => { if (event.target.matches("[data-submits]")) event.target.form.requestSubmit(); });
+document.addEventListener("submit", (event) => {
+  if (!event.target.querySelector("[data-filter]")) return;
+  event.preventDefault(); // the first that is found
+  document.querySelector(".card:not([hidden]) a.whole")?.click();
+});
 document.addEventListener("visibilitychange", connect);
 fitAll();
-bindForms();
 filter();
 connect();
