@@ -24,6 +24,7 @@ from .bench import Bench, Sizes
 
 PARTS = {
     "start": "start.run",
+    "preview": "preview.run",
     "gallery": "gallery.run",
     "deliver": "deliver.run",
     "memory": "deliver.memory",

@@ -104,7 +104,7 @@ def preview(
     if out == _STANDARD_OUTPUT or (form == "text" and out is None and not opens):
         click.echo(content, nl=form in ("html", "text"))
         return None
-    file = out or settings.home / "preview" / _file_name(look, form, width or _WIDTH, dark)
+    file = out or settings.home / "preview" / _file_name(look, form, locale, width or _WIDTH, dark)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
     click.echo(f"{file}  “{look.rendered.subject}”")
@@ -144,9 +144,9 @@ def _content(look: Look, form: Form, width: int, dark: bool) -> bytes:
             return drawn(rendered.html, width=width, dark=dark)
 
 
-def _file_name(look: Look, form: Form, width: int, dark: bool) -> str:
+def _file_name(look: Look, form: Form, locale: str | None, width: int, dark: bool) -> str:
     """Another one for each way of looking, so that two can be laid side by side."""
-    ways = [look.template]
+    ways = [look.template, *([look.locale] if locale is not None else [])]
     if form == "png":
         ways += [str(width), *(["dark"] if dark else [])]
     return ".".join([*ways, _ENDINGS[form]])

@@ -29,7 +29,7 @@ def check(project: Project, templates: Path, cache: Path | None = None) -> list[
 
 def check_policy(project: Project) -> list[Problem]:
     """Problems of the policy beside these journeys and this vocabulary, templates aside."""
-    problems = list(_check_caps(project))
+    problems = [*_check_caps(project), *_check_purchases(project)]
     for mute in project.policy.mutes:
         problems += check_mute(mute, project.vocabulary)
     return sorted(dict.fromkeys(problems), key=by_line)
@@ -63,3 +63,11 @@ def _check_caps(project: Project) -> Iterator[Problem]:
             message = f"the cap {cap.name!r} never counts: there is no journey {cap.journey!r}"
             hint = nearest(cap.journey, project.journeys, "mend its journey=, or drop the cap")
             yield Problem("unknown_journey", project.policy.defined_at, message, hint)
+
+
+def _check_purchases(project: Project) -> Iterator[Problem]:
+    purchases, events = project.policy.purchases, project.vocabulary.events
+    if purchases is not None and purchases.event not in events:
+        message = f"purchases= reads {purchases.event!r}, an event that the vocabulary does not have"
+        hint = nearest(purchases.event, events, "import it from vocabulary.py")
+        yield Problem("unknown_event", project.policy.defined_at, message, hint)

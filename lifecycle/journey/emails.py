@@ -24,6 +24,8 @@ _BY_THE_ENGINE: Mapping[str, Sequence[str] | None] = {
     "links": ("unsubscribe",),
     "now": None,
     "message_id": None,
+    "orders": None,
+    "recommended": None,
 }
 
 

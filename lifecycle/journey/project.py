@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from lifecycle.errors import place_of
+
 from .journey import Journey
 from .policy import Policy
 from .vocabulary import Vocabulary
@@ -34,7 +36,6 @@ class Problem:
         return f"{self.where}: {self.message} [{self.code}]" + (f"\n    {self.hint}" if self.hint else "")
 
 
-def by_line(problem: Problem) -> tuple[str, int]:
-    """The key that sorts problems by file and line."""
-    file, _, line = problem.where.rpartition(":")
-    return (file, int(line)) if line.isdigit() else (problem.where, 0)
+def by_line(problem: Problem) -> tuple[str, int, int]:
+    """The key that sorts problems by file, line and column."""
+    return place_of(problem.where)

@@ -91,7 +91,11 @@ def _environment(**options: bool) -> Sandbox:
         default=filters.default,
         d=filters.default,
         money=filters.money,
-        date=filters.calendar_date,
+        number=filters.number,
+        percent=filters.percent,
+        date=filters.date,
+        time=filters.time,
+        datetime=filters.datetime,
         safe_url=filters.safe_url,
     )
     environment.tests["none"] = is_none

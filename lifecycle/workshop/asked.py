@@ -76,5 +76,6 @@ def sources(workshop: Workshop, name: str, choice: Choice) -> Sources:
 
 def picture_url(choice: Choice, look: Look) -> str:
     """Where its picture is; another address for every other content, so that a page can tell whether it changed."""
+    html = look.rendered.html.encode("utf-8", "replace")
     url = choice.url("picture/", look.template, width="both", part="picture")
-    return f"{url}{'&' if '?' in url else '?'}v={blake2b(look.rendered.html.encode(), digest_size=8).hexdigest()}"
+    return f"{url}{'&' if '?' in url else '?'}v={blake2b(html, digest_size=8).hexdigest()}"

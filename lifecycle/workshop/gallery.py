@@ -122,7 +122,8 @@ class Gallery:
         look, wrong = await self._look(request.path_params["name"], choice)
         if look is None:
             return PlainTextResponse(wrong.message if wrong else "", 500, headers)
-        return HTMLResponse(as_shown_in(choice.scheme, look.rendered.html), headers=headers)
+        html = as_shown_in(choice.scheme, look.rendered.html)
+        return HTMLResponse(html.encode("utf-8", "replace"), headers=headers)
 
     async def letter(self, request: Request) -> Response:
         """The very bytes that would be sent."""

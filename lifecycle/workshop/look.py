@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from lifecycle.flow.mailer import Mailer
 from lifecycle.journey.emails import check_emails
 from lifecycle.journey.project import Problem
 from lifecycle.journey.vocabulary import nearest
+from lifecycle.mail.locales import language, normal, variants
 from lifecycle.mail.nowhere import NowhereTransport
 from lifecycle.mail.render import Rendered
 from lifecycle.mail.source import read_source
@@ -63,15 +64,18 @@ class Workshop:
 
     def entries(self) -> list[Entry]:
         """All emails, by name."""
-        project, locale = self.engine.project, self.engine.project.policy.locale
+        project = self.engine.project
         return [
-            Entry(name, tuple(journey.name for journey in senders(project, name)), (locale,))
+            Entry(name, tuple(journey.name for journey in senders(project, name)), self.locales(name))
             for name in self.engine.renderer.names()
         ]
 
     def locales(self, template: str) -> tuple[str, ...]:
-        """The locales that the email exists in, the default first."""
-        return (self.engine.project.policy.locale,)
+        """The locales that the email exists in, the default first; of a broken one the default alone."""
+        try:
+            return self.engine.renderer.locales(template)
+        except TemplateError:
+            return (self.engine.renderer.locale,)
 
     def look(
         self, template: str, *, customer: str | None = None, locale: str | None = None, at: datetime | None = None
@@ -82,7 +86,10 @@ class Workshop:
         TemplateError, RenderError, and LifecycleError where there is no such email or customer.
         """
         mailer = self.engine.mailer(NowhereTransport())
-        return self.show(mailer, template, self.occasion(template, customer, locale, at), customer)
+        look = self.show(mailer, template, self.occasion(template, customer, locale, at), customer)
+        if locale is None or language(look.locale) == language(normal(locale) or ""):
+            return look
+        return replace(look, notes=(*look.notes, f"there is none in {locale}: this is what they get, in {look.locale}"))
 
     def occasion(
         self, template: str, customer: str | None = None, locale: str | None = None, at: datetime | None = None
@@ -92,6 +99,8 @@ class Workshop:
         if template not in names:
             hint = nearest(template, names, f"write {template}.mjml in {settings.templates}")
             raise LifecycleError(f"there is no email {template!r}; {hint}")
+        if locale is not None and normal(locale) is None:
+            raise LifecycleError(f"{locale!r} is no locale like en, id or en-GB")
         moment = at or clock.now()
         if customer is None:
             return made_up(project, settings.templates, template, moment, locale)
@@ -105,38 +114,50 @@ class Workshop:
         """The email on that occasion, as `mailer` would send it, with `mark` before its subject; raises as `look`."""
         envelope, moment, notes = occasion.envelope, occasion.moment, occasion.notes
         if occasion.sections:
-            digest = mailer.render_digest(template, envelope, occasion.customer, occasion.sections, moment)
+            digest = mailer.render_digest(
+                template, envelope, occasion.customer, occasion.sections, moment, occasion.more
+            )
             rendered, unsubscribe = digest.rendered, digest.unsubscribe
             notes += tuple(f"left out, as a digest would: {reason}" for reason in digest.failed.values())
         else:
-            rendered, unsubscribe = mailer.render(template, envelope, occasion.customer, occasion.event, moment)
+            rendered, unsubscribe = mailer.render(
+                template, envelope, occasion.customer, occasion.event, moment, occasion.more
+            )
         rendered.subject = mark + rendered.subject
         letter = mailer.letter(envelope, rendered, unsubscribe, moment.astimezone(UTC))
         return Look(
             template,
-            self.engine.project.policy.locale,
+            rendered.locale,
             customer,
             moment,
             rendered,
             letter.data,
-            len(rendered.html.encode()),
+            len(rendered.html.encode("utf-8", "replace")),
             notes,
         )
 
     def sources(self, template: str, locale: str | None = None) -> list[tuple[Path, str]]:
         """The files that the email is made of, its own first, with their text; of a broken one those that are found."""
-        own = self.settings.templates / f"{template}.mjml"
+        own, text = self._file(template, locale, ".mjml"), self._file(template, locale, ".txt")
         try:
-            source = read_source(self.settings.templates, template)
-            files = [own, *(Path(file) for file, _ in source.origins)]
+            name = own.relative_to(self.settings.templates).with_suffix("").as_posix()
+            source = read_source(self.settings.templates, name)
+            files = [own, *(Path(origin.file) for origin in source.origins), text]
         except TemplateError:
-            files = [own]
-        files.append(own.with_suffix(".txt"))
+            files = [own, text]
         return [
             (file, file.read_text(encoding="utf-8", errors="replace"))
             for file in dict.fromkeys(files)
             if file.is_file()
         ]
+
+    def _file(self, template: str, locale: str | None, suffix: str) -> Path:
+        """The variant of that locale where there is one, else the default."""
+        own = self.settings.templates / f"{template}{suffix}"
+        try:
+            return variants(self.settings.templates, template, suffix).get(normal(locale or "") or "", own)
+        except TemplateError:
+            return own
 
     def problems(self, template: str) -> list[Problem]:
         """What is wrong with the email."""

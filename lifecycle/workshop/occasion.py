@@ -31,13 +31,15 @@ NO_ADDRESS = "nobody@example.com"
 class Occasion:
     """All that rendering an email needs besides its template; `moment` is in the customer's zone.
 
-    `sections`: of a digest, what it shows. `notes`: what a reader should know of where all this comes from.
+    `more`: what only some templates read. `sections`: of a digest, what it shows. `notes`: what a reader should know
+    of where all this comes from.
     """
 
     envelope: Envelope
     customer: Mapping[str, Any]
     event: Mapping[str, Any]
     moment: datetime
+    more: Mapping[str, Any]
     sections: tuple[Section, ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -56,6 +58,7 @@ def made_up(project: Project, templates: Path, template: str, at: datetime, loca
         found.customer,
         found.event,
         in_zone(at, zone_named(found.customer.get("timezone"), project.policy.timezone)),
+        found.more,
         sections_of(project, templates, template, lambda event: None),
     )
 

@@ -43,15 +43,16 @@ class Pages:
 
     async def page(self, name: str, status: int = 200, **context: Any) -> Response:
         """A whole page."""
-        return HTMLResponse(await self._environment.get_template(name).render_async(context), status)
+        page = await self._environment.get_template(name).render_async(context)
+        return HTMLResponse(page.encode("utf-8", "replace"), status)
 
     def stream(self, name: str, **context: Any) -> Response:
         """A page that is sent as it is drawn, so that its beginning is seen while its end is still awaited."""
         return StreamingResponse(self._pieces(name, context), media_type="text/html")
 
-    async def _pieces(self, name: str, context: dict[str, Any]) -> AsyncIterator[str]:
+    async def _pieces(self, name: str, context: dict[str, Any]) -> AsyncIterator[bytes]:
         async for piece in self._environment.get_template(name).generate_async(context):
-            yield piece
+            yield piece.encode("utf-8", "replace")
 
     def asset(self, name: str) -> Response | None:
         """The style sheet, the script or the mark; None for anything else."""

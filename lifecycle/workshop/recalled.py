@@ -14,7 +14,9 @@ from sqlalchemy import Connection
 from lifecycle.core.calendar import zone_named
 from lifecycle.errors import LifecycleError, StoreError
 from lifecycle.flow.mailer import Envelope, deliverable
+from lifecycle.flow.shopping import shopping
 from lifecycle.journey.project import Project
+from lifecycle.mail.recommended import NAMES
 from lifecycle.mail.sections import Section
 from lifecycle.settings import Settings
 from lifecycle.store import digests, occasions
@@ -43,7 +45,9 @@ def recalled(
                 raise LifecycleError(f"there is no customer {customer!r}; find one with: lifecycle customers list")
             traits = customer_traits(row) | ({} if locale is None else {"locale": locale})
             moment = in_zone(at, zone_named(row.timezone, project.policy.timezone))
-            person = _Person(connection, customer, traits, moment)
+            declared = project.policy.purchases
+            more = shopping(connection, declared, {customer: NAMES})[customer] if declared else {}
+            person = _Person(connection, customer, traits, moment, more)
             return person.again(template) or person.at_first(project, settings.templates, template)
 
 
@@ -55,6 +59,7 @@ class _Person:
     id: str
     traits: Mapping[str, Any]
     moment: datetime
+    more: Mapping[str, Any]
 
     def again(self, template: str) -> Occasion | None:
         """That of the message that they have."""
@@ -68,7 +73,7 @@ class _Person:
         gathered = digests.gathered(self.connection, [section["id"] for section in kept]) if kept else {}
         sections = tuple(Section(**section, event=gathered[section["id"]].trigger) for section in kept)
         notes = (f"as in message {message.id}, which is {message.state}",)
-        return Occasion(envelope, self.traits, message.trigger, self.moment, sections, notes)
+        return Occasion(envelope, self.traits, message.trigger, self.moment, self.more, sections, notes)
 
     def at_first(self, project: Project, templates: Path, template: str) -> Occasion:
         """That of one sent now, after the newest event that starts its journey."""
@@ -83,7 +88,7 @@ class _Person:
             notes.append(f"no mail can go to customer {self.id!r}: there is no address that could be written to")
         envelope = unsent(project, template, self.id, address or NO_ADDRESS)
         sections = sections_of(project, templates, template, self._newest)
-        return Occasion(envelope, self.traits, event, self.moment, sections, tuple(notes))
+        return Occasion(envelope, self.traits, event, self.moment, self.more, sections, tuple(notes))
 
     def _newest(self, event: str) -> dict[str, Any] | None:
         return occasions.newest_event(self.connection, self.id, event, self.moment)

@@ -182,4 +182,4 @@ def test_masking_and_unmasking_changes_nothing_but_comments(pieces: list[str]) -
     assert re.sub(r"\s+", "", restored) == re.sub(r"\s+", "", without_comments)
     for offset, letter in enumerate(masked.text):
         if letter == "ü":
-            assert "ü" in source.splitlines()[masked.line_at(offset) - 1]
+            assert source[masked.origin(offset)] == "ü"
