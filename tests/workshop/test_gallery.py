@@ -13,7 +13,9 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from click.testing import CliRunner
 
+from lifecycle.cli import lifecycle
 from lifecycle.errors import LifecycleError
 from lifecycle.workshop import asked
 from lifecycle.workshop.serve import listen
@@ -106,6 +108,18 @@ def test_the_moment_can_be_chosen(gallery: Gallery) -> None:
 
     assert '<span class="subject">2031</span>' in gallery.get("/email/alone?at=2031-12-01T09:00").text
     assert "is no moment; write one like 2026-12-01T09:00" in gallery.get("/email/alone?at=soon").text
+
+
+def test_an_email_in_several_languages_has_a_switch_for_them(gallery: Gallery) -> None:
+    assert 'aria-label="Language"' not in gallery.get("/email/alone").text
+
+    gallery.write_email("alone.id", email("Sendiri"))
+
+    page = gallery.get("/email/alone?locale=id").text
+    assert '<span class="subject">Sendiri</span>' in page
+    assert re.findall(r'data-switch="locale">([^<]+)<', page) == ["Their own", "en", "id"]
+    assert '<p class="subject">Sendiri</p>' in gallery.get("/?locale=id").text
+    assert "Alone" in gallery.get("/email/alone").text
 
 
 def test_neighbours_are_linked_and_choices_stay(still: Gallery) -> None:
@@ -363,6 +377,22 @@ def test_a_host_of_other_machines_is_one_clear_line() -> None:
         listen("192.0.2.1", 0)
     with pytest.raises(LifecycleError, match="--host no such host"):
         listen("no such host", 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--port", "8027"], "--host and --port are for the gallery; add --serve"),
+        (["--serve", "thanks/soon"], "with --serve, everything else is chosen on the page"),
+        (["--serve", "--dark"], "with --serve, everything else is chosen on the page"),
+        ([], "name an email, or say --serve to see all of them"),
+    ],
+)
+def test_options_that_do_not_go_together_are_told_of(arguments: list[str], says: str) -> None:
+    result = CliRunner().invoke(lifecycle, ["preview", *arguments])
+
+    assert result.exit_code == 2
+    assert says in result.stderr
 
 
 # Hostile words
