@@ -102,7 +102,7 @@ class Guard:
 
 def names_of(host: str) -> frozenset[str]:
     """The names under which a gallery is reached that listens on `host`; on all interfaces, that of the machine too."""
-    return frozenset({socket.gethostname(), socket.getfqdn()} if host in ("0.0.0.0", "::") else {host})  # noqa: S104
+    return frozenset({socket.gethostname()} if host in ("0.0.0.0", "::") else {host})  # noqa: S104
 
 
 def _same(one: str, other: str) -> bool:

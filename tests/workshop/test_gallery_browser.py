@@ -153,6 +153,17 @@ def test_nothing_sticks_out_on_a_phone(chromium: Browser, still: Gallery, path: 
         assert desk.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
 
 
+@pytest.mark.parametrize("wrong", ["{{ customer.nickname }}", "{% if %}"])
+def test_nor_does_what_is_wrong(chromium: Browser, gallery: Gallery, wrong: str) -> None:
+    gallery.write_email("thanks/soon", email(body=wrong))
+    with _at(chromium, PHONE) as desk:
+        for part in ("picture", "source"):
+            desk.page.goto(f"{gallery.url}email/thanks/soon?part={part}")
+
+            assert desk.page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+            assert desk.page.locator(".trouble, .problems").count() == 1
+
+
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_picture_follows_the_switch_and_not_the_readers_own_preference(
     chromium: Browser, still: Gallery, scheme: str
