@@ -26,6 +26,7 @@ PARTS = {
     "start": "start.run",
     "preview": "preview.run",
     "rendering": "rendering.run",
+    "gallery": "gallery.run",
     "deliver": "deliver.run",
     "memory": "deliver.memory",
     "claim": "claim.run",

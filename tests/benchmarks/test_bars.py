@@ -88,6 +88,9 @@ def test_every_bar_of_the_specification_is_there() -> None:
         ("preview.cold", 1_000, True),
         ("preview.warm", 1_000, True),
         ("start.check", 1_500, True),
+        ("preview.warm", 1_000, True),
+        ("preview.cold", 1_000, True),
+        ("gallery.paint", 1_000, True),
     }
     assert all(set(bar.on) & {*BOTH, ""} for bar in BARS.values())
 
