@@ -18,11 +18,7 @@ _CUSTOMER = Statement(
 )
 _MESSAGE = Statement(
     """
-<<<<<<< HEAD
     SELECT m.id, m.message_id, m.email, m.journey, m.kind, m.topic, m.state, m.sections, e.trigger
-=======
-    SELECT m.id, m.message_id, m.email, m.kind, m.topic, m.journey, m.state, m.sections, e.trigger
->>>>>>> c5517d242a14d313cdf0b53b3fa7a1b8e0592ae5
     FROM message m JOIN enrollment e ON e.id = m.enrollment_id
     WHERE e.customer_id = :id AND m.template = :template AND COALESCE(m.counted_at, m.created_at) < :before
     ORDER BY COALESCE(m.counted_at, m.created_at) DESC, m.id DESC LIMIT 1
@@ -34,7 +30,6 @@ _MESSAGE = Statement(
         "journey": Text(),
         "kind": Text(),
         "topic": Text(),
-        "journey": Text(),
         "state": Text(),
         "sections": Json,
         "trigger": Json,
