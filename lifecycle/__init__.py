@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from .journey.last_send import last_send
     from .journey.mutes import Mute
     from .journey.policy import Policy, QuietHours, Sender
+    from .journey.purchases import Purchases
     from .journey.steps import Arm, Branch, Exit, Send, Set, Split, Wait, WaitFor
+    from .journey.utm import Utm
     from .journey.vocabulary import Attribute, Event, Flag, Property
 
 _HOMES = {
@@ -31,7 +33,9 @@ _HOMES = {
     "last_send": ("last_send",),
     "mutes": ("Mute",),
     "policy": ("Policy", "QuietHours", "Sender"),
+    "purchases": ("Purchases",),
     "steps": ("Arm", "Branch", "Exit", "Send", "Set", "Split", "Wait", "WaitFor"),
+    "utm": ("Utm",),
     "vocabulary": ("Attribute", "Event", "Flag", "Property"),
 }
 _MODULE = {word: f"lifecycle.journey.{module}" for module, words in _HOMES.items() for word in words}
@@ -52,12 +56,14 @@ __all__ = [
     "Mute",
     "Policy",
     "Property",
+    "Purchases",
     "QuietHours",
     "Send",
     "Sender",
     "Set",
     "Split",
     "Sunset",
+    "Utm",
     "Wait",
     "WaitFor",
     "always",

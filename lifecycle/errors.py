@@ -13,6 +13,10 @@ LifecycleError
 
 from __future__ import annotations
 
+import re
+
+_PLACE = re.compile(r"(.+?):(\d+)(?::(\d+))?")
+
 
 class LifecycleError(Exception):
     """The root of all errors that this package raises on purpose; `str()` is one line for a person."""
@@ -36,12 +40,16 @@ class DefinitionError(LifecycleError):
 
 
 class TemplateError(LifecycleError):
-    """An email's source cannot be compiled; `where` is "file:line", `hint` the remedy."""
+    """An email's source cannot be compiled.
 
-    def __init__(self, where: str, message: str, hint: str = "") -> None:
+    `where` is "file:line:column" in the author's file, `hint` the remedy, `code` the rule of lint that is broken.
+    """
+
+    def __init__(self, where: str, message: str, hint: str = "", code: str = "template") -> None:
         self.where = where
         self.message = message
         self.hint = hint
+        self.code = code
         super().__init__(f"{where}: {message}" + (f" ({hint})" if hint else ""))
 
 
@@ -79,3 +87,9 @@ class InvalidFile(LifecycleError):
 
 class StoreError(LifecycleError):
     """The database is missing, too old or too new; says which command mends it."""
+
+
+def place_of(where: str) -> tuple[str, int, int]:
+    """Split "file:line:column" or "file:line" into its parts; a number that is lacking is 0."""
+    found = _PLACE.fullmatch(where)
+    return (found[1], int(found[2]), int(found[3] or 0)) if found else (where, 0, 0)

@@ -28,8 +28,10 @@ from lifecycle.core.calendar import plus
 from lifecycle.flow.mailer import Mailer
 from lifecycle.flow.replay import Line, read_lines, replay
 from lifecycle.journey.durations import Duration
+from lifecycle.journey.emails import renderer_of
 from lifecycle.journey.project import Project
 from lifecycle.journey.vocabulary import Event
+from lifecycle.mail.locales import normal
 from lifecycle.mail.render import Rendered, Renderer, Summary
 from lifecycle.mail.transport import Accepted, Letter, Outcome
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
@@ -82,11 +84,15 @@ class PlainRenderer(Renderer):
     def __init__(self) -> None:
         super().__init__(Path())
 
-    def render(self, name: str, context: Mapping[str, object]) -> Rendered:
-        """The name, as subject and text."""
-        return Rendered(name, f"<p>{name}</p>", name, lambda: "")
+    def locale_for(self, name: str, wanted: object) -> str:
+        """Every locale that anybody wishes and that there is."""
+        return (normal(wanted) if isinstance(wanted, str) else None) or self.locale
 
-    def summary(self, name: str, context: Mapping[str, object]) -> Summary:
+    def render(self, name: str, context: Mapping[str, object], locale: object = None) -> Rendered:
+        """The name, as subject and text."""
+        return Rendered(name, f"<p>{name}</p>", name, lambda: "", self.locale_for(name, locale))
+
+    def summary(self, name: str, context: Mapping[str, object], locale: object = None) -> Summary:
         """The name, as subject and link."""
         return Summary(name, "", f"https://shop.example/{name}")
 
@@ -115,7 +121,7 @@ class Simulation:
         self.project = project
         self.now = at.astimezone(UTC)
         self.outbox = Outbox()
-        self._renderer = None if templates is None else Renderer(templates)
+        self._renderer = None if templates is None else renderer_of(project.policy, templates)
         self._given = database
         self._events: list[Line] = []
         self._number = 0

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from lifecycle import clock, logs
 from lifecycle.settings import Settings, redacted
 
+from .lazy import did_you_mean
+
 if TYPE_CHECKING:
     from lifecycle.engine import Engine
     from lifecycle.store.database import Database
+    from lifecycle.workshop.look import Workshop
 
 
 def settings(*, quiet: bool = True) -> Settings:
@@ -35,7 +39,7 @@ def database(loaded: Settings | None = None) -> Iterator[Database]:
     from lifecycle.store.schema import require_current
 
     loaded = loaded or settings()
-    if not has_database(loaded):
+    if not loaded.has_database:
         raise StoreError("there is no database yet; run: lifecycle db upgrade")
     db = Database(loaded.database)
     try:
@@ -57,6 +61,17 @@ def engine(loaded: Settings | None = None) -> Iterator[Engine]:
         yield opened
 
 
+def workshop(loaded: Settings, template: str) -> Workshop:
+    """The workshop, to look at that email; raises UsageError where there is none of that name."""
+    from lifecycle.workshop.look import Workshop
+
+    opened = Workshop(loaded)
+    names = opened.engine.renderer.names()
+    if template not in names:
+        raise click.UsageError(f"there is no email {template!r}{did_you_mean(template, names)}")
+    return opened
+
+
 @contextmanager
 def any_database(loaded: Settings) -> Iterator[Database]:
     """The database in whatever state it is; the folder of a default one is made."""
@@ -69,13 +84,6 @@ def any_database(loaded: Settings) -> Iterator[Database]:
         yield db
     finally:
         db.close()
-
-
-def has_database(loaded: Settings) -> bool:
-    """False where the database is a file that nobody has made yet; looking must not make it."""
-    if not loaded.database.startswith("sqlite"):
-        return True
-    return Path(loaded.database.partition("///")[2].partition("?")[0]).exists()
 
 
 def shown(loaded: Settings) -> str:

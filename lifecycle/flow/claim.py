@@ -40,6 +40,7 @@ from .fatigue import watch
 from .mailer import Envelope, Mailer, deliverable
 from .mutes import muted
 from .sends import Sends, concerned_by_caps, how_many, short_of_slots
+from .shopping import shopping
 
 _SOON = timedelta(minutes=1)
 
@@ -74,6 +75,8 @@ class ToSend:
     resent: bool
     sections: tuple[Section, ...] = ()
     """Of a digest: what it shows."""
+    more: Mapping[str, Any] = field(default_factory=dict)
+    """What only some templates read, where this one does."""
 
 
 def claim(
@@ -107,6 +110,7 @@ def claim(
         )
         writes = [judging.write(row) for row in rows]
         judging.write_digests(connection, writes)
+        _add_shopping(connection, project, mailer, claimed.letters)
         written_to = {item.envelope.customer_id for item in claimed.letters if item.envelope.marketing}
         watch(connection, project.policy, written_to, now)
         _write(connection, writes, claimed, mailer.transport.lanes, now)
@@ -123,6 +127,21 @@ def _write(
         messages.RESERVE.run(connection, rows=rows, claim=claimed.name, lanes=lanes, now=now, until=claimed.until)
     if kept_back:
         messages.KEEP_BACK.run(connection, rows=kept_back, claim=claimed.name)
+
+
+def _add_shopping(connection: Connection, project: Project, mailer: Mailer, letters: Sequence[ToSend]) -> None:
+    """Fetches what the templates of these letters read of the shop; nothing where none does."""
+    declared = project.policy.purchases
+    if declared is None:
+        return
+    reads: dict[str, set[str]] = {}
+    for item in letters:
+        for template in (item.template, *(section.template for section in item.sections)):
+            if names := mailer.reads(template):
+                reads.setdefault(item.envelope.customer_id, set()).update(names)
+    more = shopping(connection, declared, reads) if reads else {}
+    for item in letters if more else ():
+        item.more = more.get(item.envelope.customer_id, item.more)
 
 
 def _rivals(
@@ -229,7 +248,7 @@ class _Judging:
         match verdict:
             case Go():
                 self.claimed.letters.append(self._to_send(row, address))
-                return write | _reserved(row, self.project, self.claimed, self.now)
+                return write | _reserved(row, self.mailer, self.claimed, self.now)
             case Defer(until, reason):
                 until = min(until, self._no_later())
                 reason = f"{SENT_AGAIN}, {reason}" if once else reason
@@ -248,7 +267,7 @@ class _Judging:
             digest = self.digests.form([row, *more][: self.project.policy.digest.most])
             self.sends.note(digest, Go(), self.now)
             self.claimed.letters.append(self._to_send(digest, address))
-            self.digests.reserve(digest, {"email": address} | _reserved(digest, self.project, self.claimed, self.now))
+            self.digests.reserve(digest, {"email": address} | _reserved(digest, self.mailer, self.claimed, self.now))
         return self.digests.has(row)
 
     def write_digests(self, connection: Connection, writes: Sequence[dict[str, Any]]) -> None:
@@ -327,7 +346,9 @@ class _Judging:
 
     def _to_send(self, row: Due, address: str | None) -> ToSend:
         return ToSend(
-            Envelope(row.id, row.customer_id, address or "", row.message_id, row.topic, row.kind == "marketing"),
+            Envelope(
+                row.id, row.customer_id, address or "", row.message_id, row.topic, row.kind == "marketing", row.journey
+            ),
             row.template,
             row.journey,
             customer_traits(row),
@@ -346,7 +367,7 @@ def _lost(verdict: Defer | Skip, now: datetime) -> dict[str, Any]:
     return {"capped_at": now, "capped_by": verdict.reason.removeprefix(CAPPED), "lost_to": list(verdict.lost_to)}
 
 
-def _reserved(row: Due, project: Project, claimed: Claimed, now: datetime) -> dict[str, Any]:
+def _reserved(row: Due, mailer: Mailer, claimed: Claimed, now: datetime) -> dict[str, Any]:
     """The columns of the last of the claim's letters."""
     return {
         "state": "sending",
@@ -355,5 +376,5 @@ def _reserved(row: Due, project: Project, claimed: Claimed, now: datetime) -> di
         "counted_at": now,
         "position": len(claimed.letters),
         "attempts": row.attempts + 1,
-        "locale": row.locale or project.policy.locale,
+        "locale": mailer.locale_for(row.template, row.locale),
     }

@@ -30,7 +30,7 @@ from .replay import Line, Progress, replay
 _AT_ONCE = 500
 _SCORED = timedelta(days=92)
 """How far back what was sent matters at the least: fatigue looks at 90 days."""
-_BLANK = Rendered("", "", "", lambda: "")
+_BLANK = Rendered("", "", "", lambda: "", "")
 
 
 class BlankMailer(Mailer):
@@ -40,12 +40,20 @@ class BlankMailer(Mailer):
         links = UnsubscribeLinks("http://localhost", "signs no link that anybody ever sees")
         super().__init__(project.policy.sender, Renderer(Path()), links, NowhereTransport())
 
+    def locale_for(self, template: str, wanted: str | None) -> str:
+        """The default: there are no emails to have others."""
+        return self.renderer.locale
+
     def render(self, *_: Any, **__: Any) -> tuple[Rendered, str]:
         """Nothing, and a link to nowhere."""
         return _BLANK, ""
 
+    def reads(self, template: str) -> frozenset[str]:
+        """Nothing."""
+        return frozenset()
+
     def render_digest(
-        self, template: str, envelope: Any, customer: Any, sections: Sequence[Section], now: datetime
+        self, template: str, envelope: Any, customer: Any, sections: Sequence[Section], now: datetime, *_: Any
     ) -> RenderedDigest:
         """Nothing, of all sections."""
         return RenderedDigest(_BLANK, "", tuple(sections), {})

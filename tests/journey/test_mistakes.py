@@ -396,6 +396,9 @@ def test_a_mistake_in_the_vocabulary_is_told_once_whoever_imports_it(folder: Fol
 
 IN_THE_POLICY = {
     "an unknown time zone": ("timezone='Mars/Base'", "timezone='Mars/Base' is", "Asia/Jakarta"),
+    "an unknown locale": ("locale='rubbish'", "locale='rubbish' is unknown", "write one like 'id'"),
+    "a locale that is no text": ("locale=7", "locale=7 is unknown", "write one like 'id'"),
+    "an unknown currency": ("currency='Rp'", "currency='Rp' is unknown", "write a code like 'IDR'"),
     "an unknown consent": ("consent='maybe'", "consent='maybe' is unknown", "say 'opt_in' or 'opt_out'"),
     "a cap twice": ("caps=[Cap(1, per=days(1)), Cap(1, per=days(1))]", "two caps are the same", "drop one"),
     "a cap of nothing": ("caps=[Cap('1', per=days(1))]", "Cap('1') is no number of messages", "give 0 or more"),
@@ -564,15 +567,15 @@ def test_a_template_variable_that_nobody_provides_names_the_line_of_the_template
 
     (problem,) = folder.problems()
 
-    assert (problem.code, problem.where) == ("unknown_variable", "templates/email/hello.mjml:4")
+    assert (problem.code, problem.where) == ("unknown_variable", "templates/email/hello.mjml:4:23")
     assert f"'hello' prints {variable}, {reason}" in problem.message
     assert remedy in problem.hint
 
 
 def test_what_the_vocabulary_the_trigger_and_the_engine_provide_may_be_printed(folder: Folder) -> None:
     words = [
-        "customer.first_name",
-        "customer.locale",
+        "customer.first_name | default('you')",
+        "customer.locale | default('en')",
         "event.total",
         "company.postal_address",
         "now.year",
@@ -585,14 +588,14 @@ def test_what_the_vocabulary_the_trigger_and_the_engine_provide_may_be_printed(f
 
 
 def test_marketing_without_an_unsubscribe_link_is_told_and_transactional_mail_is_not(folder: Folder) -> None:
-    folder.email("hello", source=EMAIL.replace("{{{{ links.unsubscribe }}}}", "https://shop.example"))
+    folder.email("hello", source=EMAIL.replace("{{{{ links.unsubscribe }}}}", "https://shop.example/"))
     folder.write("shop.py", JOURNEY)
     folder.write("receipt.py", JOURNEY.replace("shop", "receipt").replace("topic=", 'kind="transactional", topic='))
 
     (problem,) = folder.problems()
 
-    assert (problem.code, problem.where) == ("no_unsubscribe", "journeys/shop.py:4")
-    assert problem.message == "'hello' has no unsubscribe link, and journey 'shop' is marketing"
+    assert (problem.code, problem.where) == ("no_unsubscribe", "templates/email/hello.mjml:6:28")
+    assert problem.message == "no unsubscribe link in the HTML of 'hello', and journey 'shop' is marketing"
     assert problem.hint == "put {{ links.unsubscribe }} in its footer"
 
 
@@ -604,7 +607,7 @@ def test_a_template_that_does_not_compile_is_told_once_with_its_line(folder: Fol
     (problem,) = folder.problems()
 
     assert problem.code == "template"
-    assert re.fullmatch(r"templates/email/hello.mjml:\d+", problem.where)
+    assert re.fullmatch(r"templates/email/hello.mjml:\d+:\d+", problem.where)
     assert problem.message
 
 
