@@ -24,6 +24,7 @@ from .bench import Bench, Sizes
 
 PARTS = {
     "start": "start.run",
+    "rendering": "rendering.run",
     "deliver": "deliver.run",
     "memory": "deliver.memory",
     "claim": "claim.run",

@@ -48,6 +48,9 @@ BARS: dict[str, Bar] = {
     "enter.reads": Bar("plans that read all events", 0, "plans", at_most=True),
     "end_to_end.rate": Bar("from the first XADD to the last SMTP reply", 1_000, "emails/s", on=(POSTGRESQL,)),
     "replay.cdnow": Bar("replaying the CDNOW sample", 60, "s", at_most=True, on=(SQLITE,)),
+    "rendering.bare": Bar("rendering one recipient ÷ Jinja alone on the same sources", 1.5, at_most=True, on=("",)),
+    "rendering.cold": Bar("compiling all shipped emails", 2.0, "s", at_most=True, on=("",)),
+    "rendering.cached": Bar("the same from the cache on disk", 50, "ms", at_most=True, on=("",)),
     "start.help": Bar("lifecycle --help", 250, "ms", at_most=True, on=("",)),
     "start.check": Bar("lifecycle check", 1_500, "ms", at_most=True, on=("",)),
 }

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from .journey.last_send import last_send
     from .journey.mutes import Mute
     from .journey.policy import Policy, QuietHours, Sender
+    from .journey.purchases import Purchases
     from .journey.steps import Arm, Branch, Exit, Send, Set, Split, Wait, WaitFor
     from .journey.utm import Utm
     from .journey.vocabulary import Attribute, Event, Flag, Property
@@ -32,6 +33,7 @@ _HOMES = {
     "last_send": ("last_send",),
     "mutes": ("Mute",),
     "policy": ("Policy", "QuietHours", "Sender"),
+    "purchases": ("Purchases",),
     "steps": ("Arm", "Branch", "Exit", "Send", "Set", "Split", "Wait", "WaitFor"),
     "utm": ("Utm",),
     "vocabulary": ("Attribute", "Event", "Flag", "Property"),
@@ -54,6 +56,7 @@ __all__ = [
     "Mute",
     "Policy",
     "Property",
+    "Purchases",
     "QuietHours",
     "Send",
     "Sender",

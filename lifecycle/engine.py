@@ -6,11 +6,12 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from lifecycle import clock, embedded
 from lifecycle.errors import DefinitionError
 from lifecycle.flow.mailer import Mailer
-from lifecycle.journey.emails import require_emails
+from lifecycle.journey.emails import renderer_of, require_emails
 from lifecycle.journey.live import LiveProject
 from lifecycle.journey.load import load
 from lifecycle.journey.project import Problem, Project
@@ -20,8 +21,10 @@ from lifecycle.mail.smtp import SmtpTransport
 from lifecycle.mail.transport import Transport
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
 from lifecycle.settings import Settings, is_local
-from lifecycle.store.database import Database
-from lifecycle.store.recorder import Recorder
+
+if TYPE_CHECKING:
+    from lifecycle.store.database import Database
+    from lifecycle.store.recorder import Recorder
 
 
 class Engine:
@@ -36,6 +39,8 @@ class Engine:
     @cached_property
     def db(self) -> Database:
         """The database; its folder is made if it is the default one."""
+        from lifecycle.store.database import Database  # a look at an email with made-up data does without
+
         if not self.settings.database_url:
             self.settings.home.mkdir(parents=True, exist_ok=True)
         return Database(self.settings.database)
@@ -58,9 +63,7 @@ class Engine:
         parameters as they are now: like the sender they change by a restart."""
         policy = self.project.policy
         compiled = self.settings.home / "compiled"
-        return Renderer(
-            self.settings.templates, compiled, locale=policy.locale, currency=policy.currency, utm=policy.utm
-        )
+        return renderer_of(policy, self.settings.templates, compiled)
 
     @property
     def lease(self) -> timedelta:
@@ -87,6 +90,8 @@ class Engine:
 
     def recorder(self) -> Recorder:
         """A new recorder, owned by the caller."""
+        from lifecycle.store.recorder import Recorder
+
         return Recorder(self.db, time.sleep)
 
     def _allowed(self) -> tuple[str, ...] | None:

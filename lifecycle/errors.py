@@ -40,12 +40,16 @@ class DefinitionError(LifecycleError):
 
 
 class TemplateError(LifecycleError):
-    """An email's source cannot be compiled; `where` is "file:line:column" in the author's file, `hint` the remedy."""
+    """An email's source cannot be compiled.
 
-    def __init__(self, where: str, message: str, hint: str = "") -> None:
+    `where` is "file:line:column" in the author's file, `hint` the remedy, `code` the rule of lint that is broken.
+    """
+
+    def __init__(self, where: str, message: str, hint: str = "", code: str = "template") -> None:
         self.where = where
         self.message = message
         self.hint = hint
+        self.code = code
         super().__init__(f"{where}: {message}" + (f" ({hint})" if hint else ""))
 
 

@@ -223,6 +223,13 @@ class Settings(BaseSettings):
         return self.database_url or f"sqlite:///{self.home.absolute() / 'lifecycle.db'}"
 
     @property
+    def has_database(self) -> bool:
+        """False where the database is a file that nobody has made yet; looking does not make it."""
+        if not self.database.startswith("sqlite"):
+            return True
+        return Path(self.database.partition("///")[2].partition("?")[0]).exists()
+
+    @property
     def outbox(self) -> Path:
         """Where mail is written when there is no relay."""
         return self.home / "outbox"

@@ -28,6 +28,7 @@ from lifecycle.core.calendar import plus
 from lifecycle.flow.mailer import Mailer
 from lifecycle.flow.replay import Line, read_lines, replay
 from lifecycle.journey.durations import Duration
+from lifecycle.journey.emails import renderer_of
 from lifecycle.journey.project import Project
 from lifecycle.journey.vocabulary import Event
 from lifecycle.mail.locales import normal
@@ -120,12 +121,7 @@ class Simulation:
         self.project = project
         self.now = at.astimezone(UTC)
         self.outbox = Outbox()
-        policy = project.policy
-        self._renderer = (
-            None
-            if templates is None
-            else Renderer(templates, locale=policy.locale, currency=policy.currency, utm=policy.utm)
-        )
+        self._renderer = None if templates is None else renderer_of(project.policy, templates)
         self._given = database
         self._events: list[Line] = []
         self._number = 0

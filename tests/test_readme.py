@@ -10,6 +10,7 @@ import redis
 
 from lifecycle.journey.check import check
 from lifecycle.journey.load import load
+from lifecycle.lint import lint
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -33,7 +34,8 @@ def test_the_journey_loads_in_the_place_that_it_names_and_checks_without_a_probl
     assert problems == []
     assert project is not None
     assert project.journeys["win_back"].holdout == 10
-    assert check(project, ROOT / "templates" / "email") == []
+    emails = ROOT / "templates" / "email"
+    assert [*check(project, emails), *lint(project, emails)] == []
 
 
 def test_the_journey_has_about_twenty_lines() -> None:

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 import click
 
-from lifecycle.errors import place_of
-
 from . import opened
-from .listing import as_json_option, console, write_json
+from .listing import as_json_option
+from .problems import number, write_problems
 
 if TYPE_CHECKING:
     from lifecycle.journey.project import Problem, Project
@@ -25,10 +22,13 @@ Examples:
   lifecycle check --no-database   without looking who waits at steps that are gone"""
 )
 @click.option("--database/--no-database", default=True, help="Also list people parked at steps that are gone.")
+@click.option("--strict", is_flag=True, help="Let warnings, too, end with exit code 1.")
 @as_json_option
 @click.pass_context
-def check(ctx: click.Context, database: bool, as_json: bool) -> None:
+def check(ctx: click.Context, database: bool, strict: bool, as_json: bool) -> None:
     """Find mistakes in journeys, templates and policy, each with file, line and remedy.
+
+    Of templates, it finds what `lifecycle templates lint` does.
 
     Needs no database. Where there is one, also lists the people who are parked at steps that no file has any more.
     """
@@ -38,20 +38,19 @@ def check(ctx: click.Context, database: bool, as_json: bool) -> None:
     project, problems = load(settings.journeys)
     if project is not None:
         from lifecycle.journey.check import check as check_project
+        from lifecycle.lint import lint
 
-        problems = check_project(project, settings.templates, settings.home / "compiled")
+        folders = settings.templates, settings.home / "compiled"
+        problems = [*check_project(project, *folders), *lint(project, *folders)]
         if database:
             problems += _parked(settings, project)
-    if as_json:
-        write_json({"code": p.code, "where": p.where, "message": p.message, "hint": p.hint} for p in problems)
-    else:
-        _write(problems, project)
-    ctx.exit(1 if problems else 0)
+    well = f"{_contents(project)}: all well" if project is not None else ""
+    ctx.exit(write_problems(problems, well, as_json=as_json, strict=strict))
 
 
 def _parked(settings: Settings, project: Project) -> list[Problem]:
     """Problems of people who are parked nowhere; none where there is no database, or none that answers."""
-    if not opened.has_database(settings):
+    if not settings.has_database:
         return []
     from sqlalchemy.exc import DBAPIError
 
@@ -69,25 +68,6 @@ def _parked(settings: Settings, project: Project) -> list[Problem]:
         db.close()
 
 
-def _write(problems: Sequence[Problem], project: Project | None) -> None:
-    if not problems and project is not None:
-        click.echo(f"{_contents(project)}: all well")
-        return
-    from rich.text import Text
-
-    out = console()
-    for file, group in groupby(problems, key=lambda problem: place_of(problem.where)[0]):
-        out.print(Text(file, style="bold"))
-        for problem in group:
-            _, line, column = place_of(problem.where)
-            place = f"{f'{line}:{column}' if column else line or '-':>5}  "
-            out.print(Text.assemble((place, "cyan"), problem.message, (f"  [{problem.code}]", "dim")))
-            if problem.hint:
-                out.print(Text.assemble("       ", (f"→ {problem.hint}", "green")))
-    files = len({place_of(problem.where)[0] for problem in problems})
-    click.echo(f"{_number(len(problems), 'problem')} in {_number(files, 'file')}")
-
-
 def _contents(project: Project) -> str:
     from lifecycle.journey.emails import gathers
     from lifecycle.journey.steps import Send, walk_steps
@@ -100,8 +80,4 @@ def _contents(project: Project) -> str:
     }
     if gathers(project):
         emails.add(project.policy.digest.template)
-    return f"{_number(len(project.journeys), 'journey')}, {_number(len(emails), 'email')}, 1 policy"
-
-
-def _number(count: int, what: str) -> str:
-    return f"{count:,} {what}" + ("" if count == 1 else "s")
+    return f"{number(len(project.journeys), 'journey')}, {number(len(emails), 'email')}, 1 policy"

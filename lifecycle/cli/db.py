@@ -61,7 +61,7 @@ def check(ctx: click.Context) -> None:
     from lifecycle.store import schema
 
     settings = opened.settings()
-    if not opened.has_database(settings):
+    if not settings.has_database:
         raise StoreError("there is no database yet; run: lifecycle db upgrade")
     with opened.any_database(settings) as database:
         differences = schema.check(database)

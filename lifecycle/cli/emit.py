@@ -186,7 +186,19 @@ def _value(text: str, kind: type | None) -> Any:
             return date.fromisoformat(text).isoformat()
         except ValueError:
             raise ValueError("the vocabulary says a date, like 1994-02-28") from None
-    return text
+    return _list(text) if kind is list else text
+
+
+def _list(text: str) -> list[Any]:
+    import orjson
+
+    try:
+        values = orjson.loads(text)
+    except orjson.JSONDecodeError:
+        values = None
+    if not isinstance(values, list):
+        raise ValueError("the vocabulary says a list, as JSON: [1, 2]")
+    return values
 
 
 def _number(text: str, kind: type) -> int | float:

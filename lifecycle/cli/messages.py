@@ -21,6 +21,17 @@ _COLUMNS = (
     Column("sent_at", "sent (UTC)", wide=True),
     Column("subject", wide=True),
 )
+_TESTS = (
+    Column("id", right=True),
+    Column("created_at", "sent (UTC)"),
+    Column("template"),
+    Column("locale", wide=True),
+    Column("email", "to"),
+    Column("customer_id", "data of"),
+    Column("state"),
+    Column("reply"),
+    Column("subject", wide=True),
+)
 
 
 @click.group(
@@ -33,7 +44,8 @@ Examples:
   lifecycle messages --customer 42 --limit 0               all of one customer's
   lifecycle messages --json | jq -r .state | sort | uniq -c
   lifecycle messages --state uncertain                     what a crash left open
-  lifecycle messages settle 17 18 --as sent""",
+  lifecycle messages settle 17 18 --as sent
+  lifecycle messages --tests                               what send-test sent""",
 )
 @click.option("--state", "states", multiple=True, type=click.Choice(STATES), help="Only this state; may be repeated.")
 @click.option("--journey", help="Only of this journey.")
@@ -46,6 +58,7 @@ Examples:
     show_default="50, all with --json",
     help="The newest so many; 0 for all.",
 )
+@click.option("--tests", is_flag=True, help="What send-test sent, which counts nowhere, in place of emails.")
 @as_json_option
 @click.pass_context
 def messages(
@@ -55,6 +68,7 @@ def messages(
     customer: str | None,
     reason: str | None,
     limit: int | None,
+    tests: bool,
     as_json: bool,
 ) -> None:
     """List emails, sent or not, with their state and the reason for it.
@@ -69,15 +83,35 @@ def messages(
     """
     if ctx.invoked_subcommand is not None:
         return
+    most = limit or None if limit is not None or as_json else 50
+    if tests:
+        if states or journey or customer or reason:
+            raise click.UsageError("--tests goes with --limit and --json only")
+        _list_tests(most, as_json)
+        return
     from lifecycle.store import reports
 
-    most = limit or None if limit is not None or as_json else 50
     which = reports.MessageFilter(states, journey, customer, reason)
     with opened.database() as db, db.reading() as connection:
         found = reports.messages(connection, which, most=most)
         shown = write(found, _COLUMNS, as_json=as_json, empty="no messages")
-        if not as_json and shown == most and (total := reports.count_messages(connection, which)) > shown:
-            click.echo(f"the newest {shown:,} of {total:,}; all of them: --limit 0", err=True)
+        if not as_json and shown == most:
+            _say_how_many_more(shown, reports.count_messages(connection, which))
+
+
+def _list_tests(most: int | None, as_json: bool) -> None:
+    """What was sent by `lifecycle send-test`; one that is `sending` was cut short and may have left."""
+    from lifecycle.store import tests_sent
+
+    with opened.database() as db, db.reading() as connection:
+        shown = write(tests_sent.newest(connection, most), _TESTS, as_json=as_json, empty="no tests")
+        if not as_json and shown == most:
+            _say_how_many_more(shown, tests_sent.count(connection))
+
+
+def _say_how_many_more(shown: int, total: int) -> None:
+    if total > shown:
+        click.echo(f"the newest {shown:,} of {total:,}; all of them: --limit 0", err=True)
 
 
 @messages.command(

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 import click
 
 _SPAN = re.compile(r"(\d{1,5})\s*([wdhm])")
+_FIRST_YEAR, _LAST_YEAR = 1970, 9998  # what every zone can tell
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes"}
 
 
@@ -22,6 +23,21 @@ class Moment(click.ParamType[datetime]):
         except ValueError:
             self.fail(f"{value!r} is no day like 1997-03-20, and no moment like 1997-03-20T09:00:00Z", param, ctx)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
+
+
+class WallMoment(click.ParamType[datetime]):
+    """A moment by the clock on somebody's wall, which is naive, or one with its offset."""
+
+    name = "moment"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no moment like 2026-12-01T09:00, or 2026-12-01T09:00+07:00", param, ctx)
+        if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
+            self.fail(f"the year {moment.year} is too far away; stay from {_FIRST_YEAR} to {_LAST_YEAR}", param, ctx)
+        return moment
 
 
 class Span(click.ParamType[timedelta]):

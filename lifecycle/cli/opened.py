@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lifecycle import clock, logs
@@ -35,7 +34,7 @@ def database(loaded: Settings | None = None) -> Iterator[Database]:
     from lifecycle.store.schema import require_current
 
     loaded = loaded or settings()
-    if not has_database(loaded):
+    if not loaded.has_database:
         raise StoreError("there is no database yet; run: lifecycle db upgrade")
     db = Database(loaded.database)
     try:
@@ -69,13 +68,6 @@ def any_database(loaded: Settings) -> Iterator[Database]:
         yield db
     finally:
         db.close()
-
-
-def has_database(loaded: Settings) -> bool:
-    """False where the database is a file that nobody has made yet; looking must not make it."""
-    if not loaded.database.startswith("sqlite"):
-        return True
-    return Path(loaded.database.partition("///")[2].partition("?")[0]).exists()
 
 
 def shown(loaded: Settings) -> str:

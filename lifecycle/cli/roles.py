@@ -82,16 +82,19 @@ def schedule(until_stdin_closes: bool) -> None:
     with _role("schedule", until_stdin_closes) as (engine, stop, counts):
         from lifecycle.flow.amendments import Amendments
         from lifecycle.flow.poison import apart
+        from lifecycle.flow.recommending import Recommending
         from lifecycle.flow.schedule import tick
         from lifecycle.worker import BrokerHints, make_broker
 
         hints = BrokerHints(make_broker(engine), engine.settings.hint_batch)
-        amendments = Amendments(engine.db)
+        amendments, recommending = Amendments(engine.db), Recommending(engine.db)
 
         def look() -> None:
             project = engine.project
             with apart("judging anew what another policy held back"):
                 amendments.look(project, clock.now())
+            with apart("computing what goes with what"):
+                recommending.look(project, clock.now(), engine.lease, stop.is_set)
             ticked = tick(engine.db, project, hints, clock.now(), lease=engine.lease, stopping=stop.is_set)
             counts.add(
                 entered=ticked.entered,

@@ -146,14 +146,18 @@ class _Sending:
         if item.sections:
             rendered, unsubscribe = self._digest(item, local)
         else:
-            rendered, unsubscribe = self._mailer.render(item.template, item.envelope, item.customer, item.event, local)
+            rendered, unsubscribe = self._mailer.render(
+                item.template, item.envelope, item.customer, item.event, local, item.more
+            )
         wanted = partial(self._wanted, item)
         return self._mailer.letter(item.envelope, rendered, unsubscribe, moment, wanted), rendered.subject
 
     def _digest(self, item: ToSend, local: datetime) -> tuple[Rendered, str]:
         """A digest without the sections that cannot be rendered, which have failed each for itself."""
         try:
-            digest = self._mailer.render_digest(item.template, item.envelope, item.customer, item.sections, local)
+            digest = self._mailer.render_digest(
+                item.template, item.envelope, item.customer, item.sections, local, item.more
+            )
         except UnrenderableDigestError as error:
             self._recorder.take_out(*_taken_out(item, error.failed))
             raise

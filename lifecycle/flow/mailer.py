@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from fnmatch import translate
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any
 
 from lifecycle.errors import InvalidAddress, RenderError, TemplateError
@@ -15,10 +16,13 @@ from lifecycle.journey.policy import Sender
 from lifecycle.mail.address import parse_address
 from lifecycle.mail.locales import tag
 from lifecycle.mail.mime import Letterhead
+from lifecycle.mail.recommended import NAMES
 from lifecycle.mail.render import Rendered, Renderer
 from lifecycle.mail.sections import Section
 from lifecycle.mail.transport import Letter, Transport, always_wanted
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
+
+NOTHING_MORE: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(slots=True)  # one for every message; not frozen, because making a frozen one takes four times as long
@@ -72,11 +76,23 @@ class Mailer:
         self._sender = sender
         self._letterhead = Letterhead(sender.name, sender.email, sender.reply_to)
         self._company = {"name": sender.name, "email": sender.email, "postal_address": sender.postal_address}
+        self._reads: dict[str, frozenset[str]] = {}
         self._allowed = None if allow is None else re.compile("|".join(map(translate, allow)) or r"(?!)")
 
     def allows(self, address: str) -> bool:
         """Whether this installation may write to that address."""
         return self._allowed is None or self._allowed.match(address.lower()) is not None
+
+    def reads(self, template: str) -> frozenset[str]:
+        """Which of `NAMES` the template reads; none where it is broken, which rendering says."""
+        found = self._reads.get(template)
+        if found is None:
+            try:
+                variables = self.renderer.compiled(template).variables
+            except TemplateError:
+                variables = frozenset()
+            found = self._reads[template] = NAMES & {variable.partition(".")[0] for variable in variables}
+        return found
 
     def locale_for(self, template: str, wanted: str | None) -> str:
         """The locale in which an email is shown to somebody who wishes `wanted`; of one that is broken the default."""
@@ -86,10 +102,19 @@ class Mailer:
             return self.renderer.locale
 
     def render(
-        self, template: str, envelope: Envelope, customer: Mapping[str, Any], event: Mapping[str, Any], now: datetime
+        self,
+        template: str,
+        envelope: Envelope,
+        customer: Mapping[str, Any],
+        event: Mapping[str, Any],
+        now: datetime,
+        more: Mapping[str, Any] = NOTHING_MORE,
     ) -> tuple[Rendered, str]:
-        """The rendered parts and the unsubscribe URL; `now` is in the customer's zone. Raises RenderError."""
-        unsubscribe, context = self._context(template, envelope, customer, now)
+        """The rendered parts and the unsubscribe URL; `now` is in the customer's zone. Raises RenderError.
+
+        `more`: what of `NAMES` the template reads.
+        """
+        unsubscribe, context = self._context(template, envelope, customer, now, more)
         return self.renderer.render(template, context | {"event": event}, customer.get("locale")), unsubscribe
 
     def render_digest(
@@ -99,6 +124,7 @@ class Mailer:
         customer: Mapping[str, Any],
         sections: Sequence[Section],
         now: datetime,
+        more: Mapping[str, Any] = NOTHING_MORE,
     ) -> RenderedDigest:
         """The email that stands for all `sections`, each shown by subject, preheader and link of its own email.
 
@@ -109,26 +135,31 @@ class Mailer:
         failed: dict[int, str] = {}
         for section in sections:
             try:
-                shown[section.id] = self._in_brief(section, envelope, customer, now)
+                shown[section.id] = self._in_brief(section, envelope, customer, now, more)
             except (RenderError, TemplateError, ValueError) as error:
                 failed[section.id] = str(error)
         if not shown:
             raise UnrenderableDigestError(template, failed)
         kept = tuple(section for section in sections if section.id in shown)
-        unsubscribe, context = self._context(template, replace(envelope, topic=kept[0].topic), customer, now)
+        unsubscribe, context = self._context(template, replace(envelope, topic=kept[0].topic), customer, now, more)
         rendered = self.renderer.render(template, context | {"sections": [*shown.values()]}, customer.get("locale"))
         return RenderedDigest(rendered, unsubscribe, kept, failed)
 
     def _in_brief(
-        self, section: Section, envelope: Envelope, customer: Mapping[str, Any], now: datetime
+        self,
+        section: Section,
+        envelope: Envelope,
+        customer: Mapping[str, Any],
+        now: datetime,
+        more: Mapping[str, Any],
     ) -> dict[str, Any]:
         """What a digest's template knows of a section."""
         own = replace(envelope, topic=section.topic, message_id=section.message_id)
-        context = self._context(section.template, own, customer, now)[1]
+        context = self._context(section.template, own, customer, now, more)[1]
         return section.shown(self.renderer, context, customer.get("locale"))
 
     def _context(
-        self, template: str, envelope: Envelope, customer: Mapping[str, Any], now: datetime
+        self, template: str, envelope: Envelope, customer: Mapping[str, Any], now: datetime, more: Mapping[str, Any]
     ) -> tuple[str, dict[str, Any]]:
         """The unsubscribe URL, and what every template may print."""
         unsubscribe = self.links.url(envelope.customer_id, envelope.topic)
@@ -138,6 +169,7 @@ class Mailer:
             "links": {"unsubscribe": unsubscribe},
             "now": now,
             "message_id": envelope.message_id,
+            **more,
         }
         if (utm := self.renderer.utm) is not None:
             context["utm"] = utm.query(journey=envelope.journey, template=template, topic=envelope.topic)

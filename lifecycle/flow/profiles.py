@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from lifecycle.core import profile
 from lifecycle.core.pace import merged, preference
-from lifecycle.store import consents, customers, events, messages, paces, suppressions
+from lifecycle.store import consents, customers, events, messages, paces, purchases, suppressions, tests_sent
 from lifecycle.store.consents import Stated
 from lifecycle.store.suppressions import Reason, Suppressed
 from lifecycle.store.types import stamp
@@ -54,6 +54,8 @@ def fold(connection: Connection, new: Sequence[Fact], late: Collection[str]) -> 
     if erased:
         customers.erase(connection, erased)
         messages.FORGET.run(connection, keys=sorted(erased))
+        tests_sent.FORGET.run(connection, keys=sorted(erased))
+        purchases.forget(connection, sorted(erased))
     anew = _fold_traits(connection, new, {fact.customer_id for fact in new} & (set(late) | erased.keys()), faults)
     stated = [one for track in tracks if track.event in (GRANTED, WITHDRAWN) and (one := _stated(track, faults))]
     if stated:

@@ -6,7 +6,8 @@ same messages, and nothing depends on the machine or on the day.
 
 It differs from live roles in two ways only. They look each second and sweep each minute; here everything happens at
 its very moment. And entries without an event end with the last event of the file (or with `until`): a birthday
-comes every year, and a replay has to end. Nor does fatigue, computed anew each day, keep it going by itself.
+comes every year, and a replay has to end. Nor does fatigue, computed anew each day, keep it going by itself, nor what
+goes with what: it is computed with whatever else happens first once it is due.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from datetime import UTC, datetime, timedelta
 
 from lifecycle.errors import StoreError
 from lifecycle.journey.project import Project
-from lifecycle.journey.steps import Set, walk_steps
+from lifecycle.journey.steps import Send, Set, walk_steps
+from lifecycle.mail.recommended import RECOMMENDED
 from lifecycle.store import ahead, enrollments, messages, pauses
 from lifecycle.store.database import Database
 from lifecycle.store.recorder import Recorder, Sent
@@ -29,6 +31,7 @@ from .deliver import deliver
 from .fatigue import compute_due, watches
 from .mailer import Mailer
 from .openings import Heard, Openings
+from .recommending import refresh_if_due
 from .schedule import claim_due, recover, release_held
 
 _AT_ONCE = 500
@@ -166,6 +169,8 @@ class _Replay:
             isinstance(step, Set) for journey in project.journeys.values() for step in walk_steps(journey.steps)
         )
         self.watches = watches(project.policy)
+        self.recommends = project.policy.purchases if RECOMMENDED in _read_of_the_shop(project, mailer) else None
+        self.refresh_at = datetime.min.replace(tzinfo=UTC)
         self.now = datetime.min.replace(tzinfo=UTC)
         self.last_entry = until or (lines[-1].at if lines else self.now)
 
@@ -209,9 +214,11 @@ class _Replay:
         return min(moments, default=None)
 
     def _live_through(self) -> None:
-        """Everything that is due now: fatigue, events, entries, people, messages, in this order."""
+        """All that is due now: fatigue, what goes with what, events, entries, people, messages, in this order."""
         if self.watches and self.fatigue_wake is not None and self.fatigue_wake <= self.now:
             compute_due(self.db, self.project, self.now, most=_ALL)
+        if self.recommends is not None and self.refresh_at <= self.now:
+            self.refresh_at = refresh_if_due(self.db, self.recommends, self.now)
         due = self._take()
         due += self._enter()
         if self.enrollment_wake is not None and self.enrollment_wake <= self.now:
@@ -265,3 +272,12 @@ class _Replay:
             with self.db.reading() as connection:
                 self.openings.ask(ahead.addressed(connection, ids), self.now)
         return deliver(self.db, self.project, self.mailer, self.recorder, ids, now=lambda: self.now, lease=self.lease)
+
+
+def _read_of_the_shop(project: Project, mailer: Mailer) -> frozenset[str]:
+    """What of the shop any of the project's emails reads."""
+    if project.policy.purchases is None:
+        return frozenset()
+    steps = (step for journey in project.journeys.values() for step in walk_steps(journey.steps))
+    templates = {project.policy.digest.template, *(step.template for step in steps if isinstance(step, Send))}
+    return frozenset().union(*map(mailer.reads, templates))

@@ -48,8 +48,12 @@ class BlankMailer(Mailer):
         """Nothing, and a link to nowhere."""
         return _BLANK, ""
 
+    def reads(self, template: str) -> frozenset[str]:
+        """Nothing."""
+        return frozenset()
+
     def render_digest(
-        self, template: str, envelope: Any, customer: Any, sections: Sequence[Section], now: datetime
+        self, template: str, envelope: Any, customer: Any, sections: Sequence[Section], now: datetime, *_: Any
     ) -> RenderedDigest:
         """Nothing, of all sections."""
         return RenderedDigest(_BLANK, "", tuple(sections), {})

@@ -5,35 +5,32 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from lifecycle.mail.render import Renderer
-
-from .emails import check_digest, check_emails
-from .project import Problem, Project, by_line
+from .emails import check_digest, check_emails, renderer_of
+from .project import Problem, Project, by_place
 from .vocabulary import nearest
 from .words import check_mute, check_words
 
 
 def check(project: Project, templates: Path, cache: Path | None = None) -> list[Problem]:
-    """All problems of journeys, templates and policy together, by file and line.
+    """All problems of journeys and policy, by file and line; those of the emails themselves are for `lint`.
 
     `templates` is the folder of the emails, `cache` one for what is compiled.
     """
-    policy = project.policy
-    renderer = Renderer(templates, cache, locale=policy.locale, currency=policy.currency, utm=policy.utm)
+    renderer = renderer_of(project.policy, templates, cache)
     problems = check_policy(project)
     for journey in project.journeys.values():
         problems += check_words(journey, project.vocabulary)
-        problems += check_emails(journey, project.vocabulary, renderer)
+        problems += check_emails(journey, renderer)
     problems += check_digest(project, renderer)
-    return sorted(dict.fromkeys(problems), key=by_line)
+    return sorted(dict.fromkeys(problems), key=by_place)
 
 
 def check_policy(project: Project) -> list[Problem]:
     """Problems of the policy beside these journeys and this vocabulary, templates aside."""
-    problems = list(_check_caps(project))
+    problems = [*_check_caps(project), *_check_purchases(project)]
     for mute in project.policy.mutes:
         problems += check_mute(mute, project.vocabulary)
-    return sorted(dict.fromkeys(problems), key=by_line)
+    return sorted(dict.fromkeys(problems), key=by_place)
 
 
 def check_parked(project: Project, parked: Iterable[tuple[str, str, int]]) -> list[Problem]:
@@ -50,7 +47,7 @@ def check_parked(project: Project, parked: Iterable[tuple[str, str, int]]) -> li
             message = f"{people} at step {step!r} of journey {name!r}, which is not in the file any more"
             hint = f"write was={step!r} in the step where they shall go on"
             problems.append(Problem("step_removed", journey.defined_at, message, hint))
-    return sorted(problems, key=by_line)
+    return sorted(problems, key=by_place)
 
 
 def _check_caps(project: Project) -> Iterator[Problem]:
@@ -64,3 +61,11 @@ def _check_caps(project: Project) -> Iterator[Problem]:
             message = f"the cap {cap.name!r} never counts: there is no journey {cap.journey!r}"
             hint = nearest(cap.journey, project.journeys, "mend its journey=, or drop the cap")
             yield Problem("unknown_journey", project.policy.defined_at, message, hint)
+
+
+def _check_purchases(project: Project) -> Iterator[Problem]:
+    purchases, events = project.policy.purchases, project.vocabulary.events
+    if purchases is not None and purchases.event not in events:
+        message = f"purchases= reads {purchases.event!r}, an event that the vocabulary does not have"
+        hint = nearest(purchases.event, events, "import it from vocabulary.py")
+        yield Problem("unknown_event", project.policy.defined_at, message, hint)

@@ -10,7 +10,7 @@ from .files import run_files
 from .journey import Journey
 from .origin import shown
 from .policy import Policy
-from .project import Problem, Project, by_line
+from .project import Problem, Project, by_place
 from .vocabulary import Attribute, Event, Flag, Vocabulary
 
 _REMEDIES = {
@@ -38,7 +38,7 @@ def load(folder: Path, policy_file: Path | None = None) -> tuple[Project | None,
     journeys = _journeys(modules.values(), problems)
     policy = _policy(modules, problems)
     if problems or policy is None:
-        return None, sorted(dict.fromkeys(problems), key=by_line)
+        return None, sorted(dict.fromkeys(problems), key=by_place)
     return Project(vocabulary, journeys, policy), []
 
 

@@ -18,6 +18,7 @@ from .entries import as_wall_time
 from .fatigue import Fatigue, Sunset
 from .mutes import Mute
 from .origin import here, is_text
+from .purchases import Purchases
 from .utm import Utm
 
 Consent: TypeAlias = Literal["opt_in", "opt_out"]
@@ -71,6 +72,7 @@ class Policy:
     fatigue: Fatigue | None
     sunset: Sunset | None
     digest: Digest
+    purchases: Purchases | None
     currency: str
     utm: Utm | None
     defined_at: str = field(compare=False)
@@ -88,12 +90,15 @@ class Policy:
         fatigue: Fatigue | None = None,
         sunset: Sunset | None = None,
         digest: Digest | None = None,
+        purchases: Purchases | None = None,
         currency: str = "USD",
         utm: Utm | None = None,
     ) -> None:
         origin = here()
         caps = _list_of(Cap, caps, "Cap(3, per=days(7))")
         mutes = _list_of(Mute, mutes, 'Mute("open complaint", when=…)')
+        if purchases is not None and not isinstance(purchases, Purchases):
+            raise DefinitionError(origin, f"purchases={purchases!r}", "write purchases=Purchases(OrderCompleted)")
         try:
             ZoneInfo(timezone)
         except (KeyError, ValueError, OSError):
@@ -124,6 +129,7 @@ class Policy:
             "fatigue": fatigue,
             "sunset": sunset,
             "digest": digest or Digest(),
+            "purchases": purchases,
             "currency": currency,
             "utm": utm,
             "defined_at": origin,

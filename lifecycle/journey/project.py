@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from lifecycle.errors import place_of
 
 from .journey import Journey
 from .policy import Policy
 from .vocabulary import Vocabulary
+
+Severity: TypeAlias = Literal["error", "warning"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # one is itself, so that what follows from it can be cached
@@ -23,17 +26,18 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something wrong across files; `code` is stable, `where` "file:line", `hint` the remedy."""
+    """Something wrong across files; `code` is stable, `where` "file:line" or "file:line:column", `hint` the remedy."""
 
     code: str
     where: str
     message: str
     hint: str = ""
+    severity: Severity = "error"
 
     def __str__(self) -> str:
         return f"{self.where}: {self.message} [{self.code}]" + (f"\n    {self.hint}" if self.hint else "")
 
 
-def by_line(problem: Problem) -> tuple[str, int, int]:
+def by_place(problem: Problem) -> tuple[str, int, int, str, str]:
     """The key that sorts problems by file, line and column."""
-    return place_of(problem.where)
+    return (*place_of(problem.where), problem.code, problem.message)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from lifecycle.mail.recommended import Recommended
 from lifecycle.mail.sections import Section
 
 from .entries import On
 from .journey import Journey
 from .project import Project
 from .steps import Send, walk_steps
-from .vocabulary import RESERVED, Vocabulary
+from .vocabulary import Vocabulary
 
 A_DAY = datetime(2026, 1, 15, 9, 30, tzinfo=UTC)
 _BY_NAME: Mapping[str, Any] = {
@@ -22,8 +23,10 @@ _BY_NAME: Mapping[str, Any] = {
     "last_name": "Example",
     "birthday": date(1990, 5, 17),
     "timezone": "Europe/London",
-    "locale": "en",
     "created_at": A_DAY,
+}
+_BY_LANGUAGE: Mapping[str, Mapping[str, Any]] = {
+    "id": {"email": "siti@example.com", "first_name": "Siti", "last_name": "Contoh", "timezone": "Asia/Jakarta"},
 }
 _BY_TYPE: Mapping[type, Any] = {
     int: 2,
@@ -32,13 +35,16 @@ _BY_TYPE: Mapping[type, Any] = {
     bool: True,
     date: "2026-05-17",
     datetime: A_DAY,
+    list: [{"product_id": "P1001", "name": "Blue mug", "price": 12.5, "quantity": 2}],
 }
+_PRODUCTS = (("P1001", "Blue mug", "12.50"), ("P1002", "Teapot for two", "48"), ("P1003", "Linen towel", "9.90"))
 
 
-def sample_customer(vocabulary: Vocabulary) -> dict[str, Any]:
+def sample_customer(vocabulary: Vocabulary, locale: str = "en") -> dict[str, Any]:
     """The traits of nobody: all reserved ones and all that the vocabulary declares, as events would bring them."""
     declared = {name: _value(name, word.python_type) for name, word in vocabulary.attributes.items()}
-    return declared | {name: _BY_NAME[name] for name in RESERVED}
+    own = _BY_LANGUAGE.get(locale.replace("_", "-").partition("-")[0].lower(), {})
+    return {**declared, **_BY_NAME, **own, "locale": locale}
 
 
 def sample_event(vocabulary: Vocabulary, event: str | None) -> dict[str, Any]:
@@ -47,6 +53,33 @@ def sample_event(vocabulary: Vocabulary, event: str | None) -> dict[str, Any]:
     if declared is None:
         return {}
     return {name: _value(name, word.python_type) for name, word in declared.properties.items()}
+
+
+def sample_orders(project: Project) -> list[dict[str, Any]]:
+    """Orders that nobody placed, the newest in front, as templates see them; none where the policy names no order."""
+    purchases = project.policy.purchases
+    if purchases is None:
+        return []
+    sample = sample_event(project.vocabulary, purchases.event)
+    return [{**sample, "at": A_DAY - timedelta(days=30 * number)} for number in range(purchases.orders)]
+
+
+def sample_recommended() -> Recommended:
+    """Products that nobody sells, as templates see what is recommended."""
+    return Recommended(
+        [
+            {
+                "id": id,
+                "name": name,
+                "url": f"https://example.com/{id}",
+                "image": f"https://example.com/{id}.png",
+                "price": Decimal(price),
+                "currency": None,
+                "category": "Kitchen",
+            }
+            for id, name, price in _PRODUCTS
+        ]
+    )
 
 
 def sample_sections(project: Project) -> tuple[Section, ...]:

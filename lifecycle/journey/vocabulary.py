@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from typing import Any, ClassVar, Generic, NoReturn, TypeVar
+from typing import Any, ClassVar, Generic, NoReturn, TypeVar, get_origin
 
 from lifecycle.errors import DefinitionError
 
@@ -100,6 +100,8 @@ class _Comparable(Generic[T]):
 
     def _declared_type(self) -> type:
         arguments: tuple[type, ...] = getattr(getattr(self, "__orig_class__", None), "__args__", ())
+        if len(arguments) == 1 and isinstance(self, Property) and list in (arguments[0], get_origin(arguments[0])):
+            return list
         if len(arguments) != 1 or arguments[0] not in KINDS:
             raise DefinitionError(
                 self.defined_at,
@@ -158,7 +160,10 @@ class Flag(Condition):
 
 
 class Property(_Comparable[T]):
-    """A property of an event, e.g. `total = Property[Decimal]()` in a class that derives from `Event`."""
+    """A property of an event, e.g. `total = Property[Decimal]()` in a class that derives from `Event`.
+
+    `Property[list[object]]()` is a list, such as the products of an order: for templates, not for conditions.
+    """
 
     event: type[Event]
 
@@ -173,6 +178,12 @@ class Property(_Comparable[T]):
 
     @property
     def ref(self) -> PropertyRef:
+        if self.python_type is list:
+            raise DefinitionError(
+                here(),
+                f"{self.event.event_name}.{self.name} is a list, which nothing can be compared with",
+                f"take another property; a template shows it: {{% for one in event.{self.name} %}}",
+            )
         return PropertyRef(self.event.event_name, self.name, KINDS[self.python_type])
 
 

@@ -18,6 +18,8 @@ _PRINTED = frozenset({
     "thumbnails-src", "icon-wrapped-url", "icon-wrapped-alt", "icon-unwrapped-url", "icon-unwrapped-alt",
 })  # fmt: skip
 _NAMES_A_THING = frozenset({"mj-social-element", "mj-font", "mj-class", "mj-html-attribute"})
+# What MJML computes with where it says `unit(…)`.
+_LENGTHS = re.compile(r"\s*(?:-?[\d.,]+(?:px|%|r?em)?\s*){1,4}|\s*auto\s*|\s*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +29,7 @@ class Mistake:
     at: int
     message: str
     hint: str
+    code: str = "template"
 
 
 def of_tag(tag: str, text: str, start: int, masked: Masked) -> Iterator[Mistake]:
@@ -60,7 +63,7 @@ def _of_token(tag: str, name: str, token: Token, at: int) -> Iterator[Mistake]:
         )
     elif name == "style" or name.startswith("on"):
         message = f"a variable in {name!r}, where escaping does not protect"
-        yield Mistake(at, message, "use {% if %} around two tags")
+        yield Mistake(at, message, "use {% if %} around two tags", "variable_in_style")
 
 
 def unbalanced(text: str, start: int, masked: Masked) -> Iterator[Mistake]:
@@ -77,12 +80,21 @@ def unbalanced(text: str, start: int, masked: Masked) -> Iterator[Mistake]:
         yield Mistake(at, f"{token.source} is not closed inside the attribute", "end it before the quote")
 
 
-def unknown(tag: str, name: str, known: Mapping[str, str | None]) -> str | None:
-    """Return the remedy for an attribute that a tag does not have, or None if it has it."""
-    if name in known or name in ("mj-class", "css-class") or not known:
-        return None
-    close = difflib.get_close_matches(name, known, 1)
-    return f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(sorted(known))}"
+def of_component(
+    tag: str, text: str, start: int, known: Mapping[str, str | None], *, are_defaults: bool
+) -> Iterator[Mistake]:
+    """Yield the attributes of a tag of MJML that it does not have, or whose values it cannot compute with.
+
+    `known` are those it has, with MJML's words for their types; defaults for all tags may name what only some have.
+    """
+    for found in _ATTRIBUTE.finditer(text, len(f"<{tag}")):
+        name, value, at = found[1].lower(), (found[2] or "").strip("\"'"), start + found.start()
+        if (known.get(name) or "").startswith("unit(") and not _LENGTHS.fullmatch(value):
+            yield Mistake(at, f"{name}={value!r} of <{tag}> is no length", "write 120px, or 50%")
+        elif known and not are_defaults and name not in known and name not in ("mj-class", "css-class"):
+            close = difflib.get_close_matches(name, known, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"it takes {', '.join(sorted(known))}"
+            yield Mistake(at, f"<{tag}> has no attribute {name!r}", hint)
 
 
 def value_of(name: str, text: str) -> int | None:

@@ -11,7 +11,7 @@ from random import Random
 from typing import Any
 
 from mjml.core.registry import register_components, register_core_components
-from mjml.elements import MjSocialElement, mj_carousel, mj_navbar, mj_social_element
+from mjml.elements import MjButton, MjCarouselImage, MjHero, MjSocialElement, mj_carousel, mj_navbar, mj_social_element
 from mjml.elements._base import BodyComponent
 from mjml.elements.head import MjAttributes, MjFont, MjHead, MjStyle
 
@@ -77,6 +77,42 @@ class Style(MjStyle):  # type: ignore[misc]
         return f"{AUTHORS}{super().getContent()}"
 
 
+class Button(MjButton):  # type: ignore[misc]
+    """Has a title, as in MJML 5."""
+
+    @classmethod
+    def allowed_attrs(cls) -> dict[str, Any]:
+        return {**super().allowed_attrs(), "title": "string"}
+
+    def html_attrs(self, **attributes: Any) -> str:
+        if attributes.get("style") == "content":
+            attributes["title"] = self.get_attr("title")
+        return str(super().html_attrs(**attributes))
+
+
+class CarouselImage(MjCarouselImage):  # type: ignore[misc]
+    """Has thumbnails that are no links: the package lets them lead to "#1", and their labels do the work."""
+
+    def html_attrs(self, **attributes: Any) -> str:
+        if str(attributes.get("href")).startswith("#"):
+            attributes = {**attributes, "href": None, "target": None}
+        return str(super().html_attrs(**attributes))
+
+
+class Hero(MjHero):  # type: ignore[misc]
+    """Needs no picture, nor the size of one; the package stops without."""
+
+    def get_styles(self) -> dict[str, Any]:
+        sizes = ("background-height", "background-width")
+        given = {size: self.attrs[size] for size in sizes if self.attrs.get(size)}
+        self.attrs |= {"background-height": "0px", "background-width": self.context["containerWidth"], **given}
+        styles: dict[str, Any] = super().get_styles()
+        styles["outlook-image"]["height"] = given.get("background-height")
+        for size in {*sizes} - given.keys():
+            del self.attrs[size]
+        return styles
+
+
 class SocialElement(MjSocialElement):  # type: ignore[misc]
     """Knows the paddings of single sides, which the package drops."""
 
@@ -97,7 +133,7 @@ BodyComponent.getShorthandAttrValue = _in_whole_pixels(BodyComponent.getShorthan
 def drawn() -> dict[str, Any]:
     """Return all components by tag, ready to draw one document; the same document gets the same ids again."""
     components: dict[str, Any] = register_core_components()
-    register_components([Head, Attributes, Font, Style, SocialElement])
+    register_components([Head, Attributes, Font, Style, Button, CarouselImage, Hero, SocialElement])
     networks = mj_social_element.defaultSocialNetworks
     networks.setdefault("x", {**networks["twitter"], **_ADDED_SINCE})
     networks.setdefault("x-noshare", {**networks["twitter-noshare"], **_ADDED_SINCE})

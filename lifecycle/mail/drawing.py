@@ -95,6 +95,10 @@ def _run_premailer(html: str) -> str:
     # MJML's own sheets are for programs that read sheets; inlined, they would make up a third of the mail and show
     # at once what a carousel shows when it is touched.
     html = re.sub(rf"(<style\b[^>]*)>(?!\s*{re.escape(AUTHORS)})", rf"\1{_NOT_INLINED}>", html, flags=re.IGNORECASE)
+    # One sheet for each <mj-style>, while it works: premailer remembers those it has read, and emails share some.
+    sheet = f'<style type="text/css">{AUTHORS}'
+    seam = f"</style>{sheet}"
+    html = html.replace(AUTHORS, seam).replace(f'<style type="text/css">{seam}', sheet)
     inliner = Premailer(
         html,
         disable_validation=True,
@@ -103,8 +107,8 @@ def _run_premailer(html: str) -> str:
         allow_network=False,
         cssutils_logging_level=logging.CRITICAL,
     )
-    # premailer takes that mark away itself, but not within comments.
-    return str(inliner.transform(pretty_print=False)).replace(AUTHORS, "").replace(_NOT_INLINED, "")
+    html = str(inliner.transform(pretty_print=False)).replace(seam, "").replace(AUTHORS, "")
+    return html.replace(_NOT_INLINED, "")  # which premailer takes away itself, but not within comments
 
 
 def _font_links(html: str, fonts: Mapping[str, str]) -> str:

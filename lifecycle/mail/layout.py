@@ -56,9 +56,10 @@ def lay_out(source: Source) -> LaidOut:
     Raises TemplateError with file:line:column, the reason and the remedy.
     """
     environment = html_environment()
-    parse(source.mjml, environment, source.at)
-    source = with_macros(source, environment)
     tree = parse(source.mjml, environment, source.at)
+    written = with_macros(source, environment)
+    if written is not source:
+        source, tree = written, parse(written.mjml, environment, written.at)
     masked = Masked(source.mjml, environment)
     found = outline(source, masked, attributes_of_tags())
     places = {variable: source.at(offset) for variable, offset in variables_read(tree).items()}

@@ -164,7 +164,7 @@ class _Expansion:
 
     def _called(self, token: Token) -> _Macro | None:
         """Return the macro that a token calls, if it does nothing else; refuse one that is used in another way."""
-        if token.keyword == "raw":
+        if token.keyword in ("raw", "call"):
             return None
         words = self._in(token)
         before = ["", *(word.text for word in words)]

@@ -43,7 +43,7 @@ def messages(tree: nodes.Template, where: Callable[[int], str]) -> Iterator[Mess
     """The messages of a template in order; raises TemplateError where one could not be translated."""
     for call in tree.find_all(nodes.Call):
         if isinstance(call.node, nodes.Name) and call.node.name in FUNCTIONS:
-            yield _message(call, call.node.name, where(call.lineno))
+            yield _message(call, call.node.name, where(call.node.lineno))
 
 
 def _message(call: nodes.Call, name: str, place: str) -> Message:

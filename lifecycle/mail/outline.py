@@ -18,9 +18,9 @@ from lifecycle.mail.source import Source
 # Children of these are blocks; text between them is lost by MJML, statements between them need mj-raw.
 _BLOCK_PARENTS = frozenset({"mj-body", "mj-wrapper", "mj-column", "mj-hero", "mj-social"})
 _COLUMN_PARENTS = frozenset({"mj-section", "mj-group"})
-_NO_STATEMENTS = frozenset(
-    {"mjml", "mj-head", "mj-attributes", "mj-navbar", "mj-accordion", "mj-accordion-element", "mj-carousel"}
-)
+# MJML counts the children of these.
+_COUNTED = frozenset({"mj-navbar", "mj-accordion", "mj-accordion-element", "mj-carousel"})
+_NO_STATEMENTS = _COUNTED | {"mjml", "mj-head", "mj-attributes"}
 _STRUCTURE = _BLOCK_PARENTS | _COLUMN_PARENTS | _NO_STATEMENTS
 _WITHOUT_COMPONENT = frozenset({"mjml", "mj-all", "mj-class", "mj-selector", "mj-html-attribute"})
 _REFUSED = {
@@ -92,12 +92,12 @@ class _Walk(HTMLParser):
     def _place(self, at: int) -> str:
         return self._source.at(self._masked.origin(at))
 
-    def _error(self, message: str, hint: str, at: int | None = None) -> TemplateError:
+    def _error(self, message: str, hint: str, at: int | None = None, code: str = "template") -> TemplateError:
         """The error at an offset of the masked text, or else at the tag or text that is being read."""
-        return TemplateError(self._place(self._offset() if at is None else at), message, hint)
+        return TemplateError(self._place(self._offset() if at is None else at), message, hint, code)
 
-    def _token_error(self, token: Token, message: str, hint: str) -> TemplateError:
-        return TemplateError(self._source.at(token.start), message, hint)
+    def _token_error(self, token: Token, message: str, hint: str, code: str = "template") -> TemplateError:
+        return TemplateError(self._source.at(token.start), message, hint, code)
 
     def _shown(self, token: Token) -> str:
         return self._source.shown(token.start, token.source)
@@ -151,18 +151,25 @@ class _Walk(HTMLParser):
             )
         if tag in _NOT_MAILED:
             raise self._error(*_NOT_MAILED[tag])
+        if self._elements and self._elements[-1].tag == "mjml" and tag not in ("mj-head", "mj-body"):
+            raise self._error(f"<{tag}> directly in <mjml>, which MJML would drop", "put it into <mj-body>")
         if tag == "mj-column":
             self._check_column()
         if tag == "mj-font":
             self._check_font(dict(attrs))
-        for mistake in attributes.of_tag(tag, self.get_starttag_text() or "", self._offset(), self._masked):
-            raise self._error(mistake.message, mistake.hint, mistake.at)
-        if self._elements and self._elements[-1].tag == "mj-attributes":
-            return
-        for name, _ in attrs:
-            self._check_name(tag, name)
-        if tag in ("a", "mj-button"):
+        are_defaults = bool(self._elements) and self._elements[-1].tag == "mj-attributes"
+        self._check_attributes(tag, are_defaults=are_defaults)
+        if tag in ("a", "mj-button") and not are_defaults:
             self._add_link(tag, dict(attrs))
+
+    def _check_attributes(self, tag: str, *, are_defaults: bool) -> None:
+        text, start = self.get_starttag_text() or "", self._offset()
+        mistakes = [
+            *attributes.of_tag(tag, text, start, self._masked),
+            *attributes.of_component(tag, text, start, self._known.get(tag, {}), are_defaults=are_defaults),
+        ]
+        for mistake in mistakes:
+            raise self._error(mistake.message, mistake.hint, mistake.at, mistake.code)
 
     def _check_column(self) -> None:
         section = next((e for e in reversed(self._elements) if e.tag in _COLUMN_PARENTS), None)
@@ -182,14 +189,6 @@ class _Walk(HTMLParser):
                 "mj-font needs a name and an https href", 'write <mj-font name="Inter" href="https://…" />'
             )
 
-    def _check_name(self, tag: str, name: str) -> None:
-        hint = attributes.unknown(tag, name, self._known.get(tag, {}))
-        if hint is not None:
-            at = re.search(rf"(?<=[\s\"']){re.escape(name)}\b", self.get_starttag_text() or "", re.IGNORECASE)
-            raise self._error(
-                f"<{tag}> has no attribute {name!r}", hint, self._offset() + (at.start() if at is not None else 0)
-            )
-
     def _add_link(self, tag: str, attrs: dict[str, str | None]) -> None:
         file = self._source.origin(self._masked.origin(self._offset())).file
         href = self._masked.replace(attrs.get("href") or "", lambda token: token.source)
@@ -201,7 +200,7 @@ class _Walk(HTMLParser):
     def handle_comment(self, data: str) -> None:
         # Only conditional comments for Outlook are left, and their tags must be as safe as all others.
         for mistake in attributes.of_comment(data, self._offset() + len("<!--"), self._masked):
-            raise self._error(mistake.message, mistake.hint, mistake.at)
+            raise self._error(mistake.message, mistake.hint, mistake.at, mistake.code)
 
     # text and tokens
 
@@ -222,12 +221,15 @@ class _Walk(HTMLParser):
         tag = parent.tag if parent else ""
         if tag in ("mj-style", "style"):
             raise self._token_error(
-                token, "a variable or statement in a style", "give the block a css-class and choose it by {% if %}"
+                token,
+                "a variable or statement in a style",
+                "give the block a css-class and choose it by {% if %}",
+                "variable_in_style",
             )
         if tag in _NO_STATEMENTS or not tag:
-            raise self._token_error(
-                token, f"{self._shown(token)} cannot stand directly in <{tag or 'the file'}>", "put it into the body"
-            )
+            hint = f"write it around the whole <{tag}>" if tag in _COUNTED else "put it into the body"
+            shown = self._shown(token)
+            raise self._token_error(token, f"{shown} cannot stand directly in <{tag or 'the file'}>", hint)
         if token.is_statement:
             self._pair(token, parent)
             if tag in _STRUCTURE:
@@ -268,7 +270,7 @@ class _Walk(HTMLParser):
                 "no <mj-body>", "wrap the email in <mjml><mj-head>…</mj-head><mj-body>…</mj-body></mjml>", 0
             )
         if not self._outline.title:
-            raise self._error("no subject", "write <mj-title>…</mj-title> into <mj-head>", 0)
+            raise self._error("no subject", "write <mj-title>…</mj-title> into <mj-head>", 0, "no_subject")
         if not self._outline.preview:
-            raise self._error("no preheader", "write <mj-preview>…</mj-preview> into <mj-head>", 0)
+            raise self._error("no preheader", "write <mj-preview>…</mj-preview> into <mj-head>", 0, "no_preheader")
         return self._outline

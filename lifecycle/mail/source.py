@@ -131,7 +131,7 @@ def _inside(name: str) -> bool:
 
 
 def read_text(path: Path) -> str:
-    """Return what a file says, lines ending in LF; raises TemplateError where it is not UTF-8."""
+    """Return what a file says; raises TemplateError where it is not UTF-8."""
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:

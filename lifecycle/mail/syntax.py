@@ -50,7 +50,7 @@ def _check_known(
 ) -> None:
     if call.name not in known:
         at = source.find(call.name, call.lineno)
-        raise TemplateError(where(at), f"unknown {kind} {call.name!r}", _nearest(call.name, known))
+        raise TemplateError(where(at), f"unknown {kind} {call.name!r}", _nearest(call.name, known), "unknown_filter")
 
 
 def _nearest(name: str, known: Collection[str]) -> str:

@@ -1,11 +1,11 @@
-"""Which policy the schedulers follow, and what an earlier one held back."""
+"""Which policy the schedulers follow, what an earlier one held back, and how it said that orders are read."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Text
 
 from .sql import Statement
 from .types import Id
@@ -17,6 +17,7 @@ _WRITE = Statement(
     ON CONFLICT (name) DO UPDATE SET value = excluded.value
     """
 )
+_KNOWN = Statement("SELECT value FROM fingerprint WHERE name = :name", returns={"value": Text()})
 _BY_POLICY = """
     state = 'pending' AND (reason = 'quiet_hours' OR reason LIKE 'muted:%' OR reason LIKE 'capped:%'
                            OR reason LIKE 'sent_again, capped:%')
@@ -56,6 +57,17 @@ def follow(connection: Connection, policy: str) -> None:
 def all_freed(connection: Connection, policy: str) -> None:
     """Says that whatever is held back now is held by this policy."""
     _WRITE.run(connection, name="freed", value=policy)
+
+
+def known(connection: Connection, name: str) -> str | None:
+    """What was last seen of that."""
+    row = _KNOWN.run(connection, name=name).first()
+    return None if row is None else str(row.value)
+
+
+def keep(connection: Connection, name: str, value: str) -> None:
+    """Says what is seen of that now."""
+    _WRITE.run(connection, name=name, value=value)
 
 
 def held(connection: Connection, now: datetime) -> list[int]:

@@ -30,15 +30,23 @@ def due_sweeps(db: Database, every: Mapping[str, timedelta], now: datetime) -> l
     return [name for name in every if name not in known or not now < known[name] <= now + 2 * every[name]]
 
 
-def take_turn(db: Database, name: str, now: datetime, every: timedelta) -> bool:
-    """Takes the turn if it is due, so that nobody else does until `every` has passed."""
+def take_turn(db: Database, name: str, now: datetime, every: timedelta, lease: timedelta | None = None) -> bool:
+    """Takes the turn if it is due, so that nobody else does until `every` has passed; or the `lease` of a long job."""
     with db.transaction() as connection:
         _BEGIN.run(connection, name=name, now=now)
-        taken = _TAKE.run(connection, name=name, now=now, next_at=now + every, mistaken=now + 2 * every)
+        next_at = now + (every if lease is None else lease)
+        taken = _TAKE.run(connection, name=name, now=now, next_at=next_at, mistaken=now + 2 * every)
         return taken.first() is not None
 
 
-def give_back(db: Database, name: str, now: datetime) -> None:
-    """Makes the turn due again at once, because there is more to do."""
+def give_back(db: Database, name: str, at: datetime) -> None:
+    """Makes the turn, which is ours, due at that moment: now, because there is more to do, or when it comes next."""
     with db.transaction() as connection:
-        _AGAIN.run(connection, name=name, now=now)
+        _AGAIN.run(connection, name=name, now=at)
+
+
+def next_turn(db: Database, name: str) -> datetime:
+    """When a turn that was taken before is due."""
+    with db.reading() as connection:
+        at: datetime = _KNOWN.run(connection, keys=[name]).one().next_at
+        return at

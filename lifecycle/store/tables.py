@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Column, Index, LargeBinary, Text, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from .types import Id, Instant, Json
+from .types import Id, Instant, Json, Key
 
 
 class Customer(SQLModel, table=True):
@@ -267,6 +267,76 @@ class Fatigue(SQLModel, table=True):
     """When it is computed again; null when only another email or event can change it."""
 
 
+class Product(SQLModel, table=True):
+    """A product of the catalogue; what of it was bought is counted by the job that computes recommendations."""
+
+    __tablename__ = "product"
+    __table_args__ = (
+        Index(
+            "product_popular",
+            "popularity",
+            postgresql_where=text("popularity IS NOT NULL"),
+            sqlite_where=text("popularity IS NOT NULL"),
+        ),
+    )
+
+    id: str = Field(primary_key=True, sa_type=Key)
+    name: str = Field(sa_type=Text)
+    url: str = Field(sa_type=Text)
+    image: str | None = Field(default=None, sa_type=Text)
+    price: str = Field(sa_type=Text)
+    """A plain decimal number, as text, because SQLite has no exact one."""
+    currency: str | None = Field(default=None, sa_type=Text)
+    category: str | None = Field(default=None, sa_type=Text)
+    in_stock: bool = True
+    imported_at: datetime = Field(sa_type=Instant)
+    buyers: int = 0
+    """How many people ever bought it."""
+    lately: int = 0
+    """How many people bought it in the policy's `lately`."""
+    popularity: int | None = None
+    """Its place among the most popular, from 1; null for the others."""
+
+
+class Purchase(SQLModel, table=True):
+    """What a customer bought of a product, over all their orders."""
+
+    __tablename__ = "purchase"
+    __table_args__ = (
+        Index("purchase_of_product", "product_id", "customer_id"),
+        {"sqlite_with_rowid": False},  # read by customer, who has few
+    )
+
+    customer_id: str = Field(primary_key=True, sa_type=Text)
+    product_id: str = Field(primary_key=True, sa_type=Key)
+    """As the order says; it need not be in the catalogue."""
+    quantity: int
+    last_at: datetime = Field(sa_type=Instant)
+    place: int
+    """1 for what they bought last, 2 for the product before it, …"""
+
+
+class Shopper(SQLModel, table=True):
+    """A customer whose orders are in `purchase`: so many of them, and others have come since if they have more."""
+
+    __tablename__ = "shopper"
+
+    customer_id: str = Field(primary_key=True, sa_type=Text)
+    orders: int
+
+
+class Related(SQLModel, table=True):
+    """A product that goes with another; `score` is the cosine in millionths, `together` how many bought both."""
+
+    __tablename__ = "related"
+    __table_args__ = ({"sqlite_with_rowid": False},)
+
+    product_id: str = Field(primary_key=True, sa_type=Key)
+    other_id: str = Field(primary_key=True, sa_type=Key)
+    score: int
+    together: int
+
+
 class Pause(SQLModel, table=True):
     """Sending stopped by an operator: `scope` is all, marketing, journey or topic; over when `resumed_at` is set."""
 
@@ -279,6 +349,29 @@ class Pause(SQLModel, table=True):
     reason: str = Field(sa_type=Text)
     paused_at: datetime = Field(sa_type=Instant)
     resumed_at: datetime | None = Field(default=None, sa_type=Instant)
+
+
+class SendTest(SQLModel, table=True):
+    """An email that somebody of us sent to have a look at it. States: sending, sent, failed, uncertain.
+
+    One that stays in `sending` was cut short, and may have left. No cap, report or journey asks for any of them.
+    """
+
+    __tablename__ = "test_send"
+
+    id: int | None = Field(default=None, primary_key=True, sa_type=Id)
+    template: str = Field(sa_type=Text)
+    locale: str = Field(sa_type=Text)
+    email: str | None = Field(default=None, sa_type=Text)
+    """Where it went; null once a customer whose address that is asked to be forgotten, as is `subject`."""
+    customer_id: str | None = Field(default=None, sa_type=Text)
+    """Whose data it showed; null for sample data."""
+    subject: str | None = Field(default=None, sa_type=Text)
+    message_id: str = Field(sa_type=Text)
+    state: str = Field(default="sending", sa_type=Text)
+    reply: str | None = Field(default=None, sa_type=Text)
+    """What the server said."""
+    created_at: datetime = Field(sa_type=Instant)
 
 
 class Fingerprint(SQLModel, table=True):

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any
 
 import orjson
-from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, String
+from sqlalchemy import JSON, BigInteger, DateTime, Dialect, Integer, String, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -54,3 +54,6 @@ Json = JSON().with_variant(JSONB(), "postgresql")
 
 Id = BigInteger().with_variant(Integer, "sqlite")
 """A generated row number (SQLite counts only in INTEGER columns)."""
+
+Key = Text().with_variant(Text(collation="C"), "postgresql")
+"""An id by which rows are put in order: that of its bytes, on both databases."""

@@ -81,6 +81,9 @@ def test_every_bar_of_the_specification_is_there() -> None:
         ("enter.reads", 0, True),
         ("end_to_end.rate", 1_000, False),
         ("replay.cdnow", 60, True),
+        ("rendering.bare", 1.5, True),
+        ("rendering.cold", 2.0, True),
+        ("rendering.cached", 50, True),
         ("start.help", 250, True),
         ("start.check", 1_500, True),
     }

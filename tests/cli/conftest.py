@@ -59,14 +59,15 @@ invitation = Journey(
     name="invitation", topic="offers", enter=manually(), only=~customer.vip, steps=[Send("invitation")]
 )
 """,
-    "templates/email/thanks.mjml": """<mjml><mj-head><mj-title>Thanks for {{ event.order_id }}</mj-title>
+    "templates/email/thanks.mjml": """<mjml lang="en"><mj-head><mj-title>Thanks for {{ event.order_id }}</mj-title>
 <mj-preview>It is on its way</mj-preview></mj-head><mj-body><mj-section><mj-column><mj-text>
-Dear {{ customer.first_name | default("friend") }}, {{ event.total }} dollars!
+Dear {{ customer.first_name | default("friend") }}, {{ event.total | default(0) }} dollars!
 <a href="{{ links.unsubscribe }}">Unsubscribe</a>, {{ company.postal_address }}</mj-text></mj-column></mj-section>
 </mj-body></mjml>""",
-    "templates/email/invitation.mjml": """<mjml><mj-head><mj-title>Come in</mj-title>
+    "templates/email/invitation.mjml": """<mjml lang="en"><mj-head><mj-title>Come in</mj-title>
 <mj-preview>For you</mj-preview></mj-head><mj-body><mj-section>
-<mj-column><mj-text>You are invited. <a href="{{ links.unsubscribe }}">Unsubscribe</a></mj-text></mj-column>
+<mj-column><mj-text>You are invited. <a href="{{ links.unsubscribe }}">Unsubscribe</a>,
+{{ company.postal_address }}</mj-text></mj-column>
 </mj-section></mj-body></mjml>""",
 }
 

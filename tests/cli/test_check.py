@@ -26,7 +26,7 @@ def test_problems_stand_under_their_file_with_line_code_and_remedy(bare_shop: Sh
     assert "there is no email 'thank'  [missing_template]" in result.stdout
     assert "→ did you mean 'thanks'?" in result.stdout
     assert "templates/email/invitation.mjml\n" in result.stdout
-    assert result.stdout.endswith("2 problems in 2 files\n")
+    assert result.stdout.endswith("2 errors in 2 files\n")
     assert [problem["code"] for problem in bare_shop.json("check", exit_code=1)] == [
         "missing_template",
         "unknown_variable",

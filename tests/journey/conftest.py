@@ -10,6 +10,7 @@ import pytest
 from lifecycle.journey.check import check
 from lifecycle.journey.load import load
 from lifecycle.journey.project import Problem, Project
+from lifecycle.lint import lint
 
 VOCABULARY = """\
 from datetime import date, datetime
@@ -41,11 +42,11 @@ from lifecycle import Policy, Sender
 policy = Policy(sender=Sender("Shop", "hello@shop.example", postal_address="1 Main Street"))
 """
 EMAIL = """\
-<mjml>
+<mjml lang="en">
   <mj-head><mj-title>Hello</mj-title><mj-preview>Hello again</mj-preview></mj-head>
   <mj-body><mj-section><mj-column>
     <mj-text>{words}</mj-text>
-    <mj-text><a href="{{{{ links.unsubscribe }}}}">Unsubscribe</a></mj-text>
+    <mj-text><a href="{{{{ links.unsubscribe }}}}">Unsubscribe</a> {{{{ company.postal_address }}}}</mj-text>
   </mj-column></mj-section></mj-body>
 </mjml>
 """
@@ -74,9 +75,10 @@ class Folder:
         return project
 
     def problems(self) -> list[Problem]:
-        """What loading finds, or else what checking finds."""
+        """What loading finds, or else what checking and lint find."""
         project, problems = self.load()
-        return problems if project is None else check(project, Path("templates/email"))
+        folder = Path("templates/email")
+        return problems if project is None else [*check(project, folder), *lint(project, folder)]
 
 
 @pytest.fixture

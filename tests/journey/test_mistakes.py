@@ -6,8 +6,6 @@ import re
 
 import pytest
 
-from lifecycle.errors import place_of
-
 from .conftest import EMAIL, POLICY, VOCABULARY, Folder
 
 WORDS = """\
@@ -569,15 +567,15 @@ def test_a_template_variable_that_nobody_provides_names_the_line_of_the_template
 
     (problem,) = folder.problems()
 
-    assert (problem.code, place_of(problem.where)[:2]) == ("unknown_variable", ("templates/email/hello.mjml", 4))
+    assert (problem.code, problem.where) == ("unknown_variable", "templates/email/hello.mjml:4:23")
     assert f"'hello' prints {variable}, {reason}" in problem.message
     assert remedy in problem.hint
 
 
 def test_what_the_vocabulary_the_trigger_and_the_engine_provide_may_be_printed(folder: Folder) -> None:
     words = [
-        "customer.first_name",
-        "customer.locale",
+        "customer.first_name | default('you')",
+        "customer.locale | default('en')",
         "event.total",
         "company.postal_address",
         "now.year",
@@ -590,14 +588,14 @@ def test_what_the_vocabulary_the_trigger_and_the_engine_provide_may_be_printed(f
 
 
 def test_marketing_without_an_unsubscribe_link_is_told_and_transactional_mail_is_not(folder: Folder) -> None:
-    folder.email("hello", source=EMAIL.replace("{{{{ links.unsubscribe }}}}", "https://shop.example"))
+    folder.email("hello", source=EMAIL.replace("{{{{ links.unsubscribe }}}}", "https://shop.example/"))
     folder.write("shop.py", JOURNEY)
     folder.write("receipt.py", JOURNEY.replace("shop", "receipt").replace("topic=", 'kind="transactional", topic='))
 
     (problem,) = folder.problems()
 
-    assert (problem.code, problem.where) == ("no_unsubscribe", "journeys/shop.py:4")
-    assert problem.message == "'hello' has no unsubscribe link, and journey 'shop' is marketing"
+    assert (problem.code, problem.where) == ("no_unsubscribe", "templates/email/hello.mjml:6:28")
+    assert problem.message == "no unsubscribe link in the HTML of 'hello', and journey 'shop' is marketing"
     assert problem.hint == "put {{ links.unsubscribe }} in its footer"
 
 
