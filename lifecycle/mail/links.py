@@ -55,11 +55,18 @@ def link_source(html: str, masked: Masked) -> tuple[str, str]:
     """The Jinja source that prints the marked links, "" if there are none, and the HTML without the marks."""
     mark = rf"{masked.salt}link(\d)z"
     parts: list[str] = []
+    kept: list[list[str]] = []  # links within each open {% set %}…{% endset %}, which prints nothing where it stands
     for found in re.finditer(rf'"{mark}([^"]*)"|{masked.pattern.pattern}', html):
         if found[1]:
-            parts.append(f"{_BEGIN}{found[1]}{literal(unescape(found[2]))}{_END}")
-        elif masked.tokens[found[0]].is_statement:
+            link = f"{_BEGIN}{found[1]}{literal(unescape(found[2]))}{_END}"
+            (kept[-1] if kept else parts).append(link)
+        elif (token := masked.tokens[found[0]]).is_statement:
             parts.append(found[0])
+            if token.keyword == "set" and token.opens:
+                kept.append([])
+            elif token.keyword == "endset" and kept:
+                links = kept.pop()
+                (kept[-1] if kept else parts).extend(links)
     source = masked.replace("".join(parts), lambda token: token.source)
     return source if _BEGIN in source else "", re.sub(mark, "", html)
 

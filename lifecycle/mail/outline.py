@@ -18,9 +18,9 @@ from lifecycle.mail.source import Source
 # Children of these are blocks; text between them is lost by MJML, statements between them need mj-raw.
 _BLOCK_PARENTS = frozenset({"mj-body", "mj-wrapper", "mj-column", "mj-hero", "mj-social"})
 _COLUMN_PARENTS = frozenset({"mj-section", "mj-group"})
-_NO_STATEMENTS = frozenset(
-    {"mjml", "mj-head", "mj-attributes", "mj-navbar", "mj-accordion", "mj-accordion-element", "mj-carousel"}
-)
+# MJML counts the children of these.
+_COUNTED = frozenset({"mj-navbar", "mj-accordion", "mj-accordion-element", "mj-carousel"})
+_NO_STATEMENTS = _COUNTED | {"mjml", "mj-head", "mj-attributes"}
 _STRUCTURE = _BLOCK_PARENTS | _COLUMN_PARENTS | _NO_STATEMENTS
 _WITHOUT_COMPONENT = frozenset({"mjml", "mj-all", "mj-class", "mj-selector", "mj-html-attribute"})
 _REFUSED = {
@@ -227,9 +227,9 @@ class _Walk(HTMLParser):
                 "variable_in_style",
             )
         if tag in _NO_STATEMENTS or not tag:
-            raise self._token_error(
-                token, f"{self._shown(token)} cannot stand directly in <{tag or 'the file'}>", "put it into the body"
-            )
+            hint = f"write it around the whole <{tag}>" if tag in _COUNTED else "put it into the body"
+            shown = self._shown(token)
+            raise self._token_error(token, f"{shown} cannot stand directly in <{tag or 'the file'}>", hint)
         if token.is_statement:
             self._pair(token, parent)
             if tag in _STRUCTURE:

@@ -159,7 +159,11 @@ class _Reader(HTMLParser):
         address = re.sub(r"^(?:mailto|tel):", "", link.href)
         if not words:
             self._parts.append(literal(address))
-        elif words not in (self._source(address), self._source(link.href)):
+        elif words in (self._source(address), self._source(link.href)):
+            return
+        elif self._captures:  # printed later and by itself, where no mark of ours would be understood
+            self._parts.append(f" ({literal(address)})")
+        else:
             self._note(link, label)
 
     def _note(self, link: _Link, label: str) -> None:

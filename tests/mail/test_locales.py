@@ -154,10 +154,13 @@ def test_markup_of_the_template_inside_a_sentence_stays_markup(tmp_path: Path) -
     write(tmp_path, text(link + '{{ _("Click %(link)s, %(name)s", link=link, name=name) }}'))
     translate(tmp_path, "id", entry("Click %(link)s, %(name)s", "%(name)s, klik %(link)s <"), entry("here", "di sini"))
 
-    html = Renderer(tmp_path).render("hello", {"name": "<i>"}, "id").html
+    renderer = Renderer(tmp_path)
+    rendered = renderer.render("hello", {"name": "<i>"}, "id")
 
-    assert '&lt;i&gt;, klik <a href="https://x.example/"' in html
-    assert ">di sini</a> &lt;" in html
+    assert '&lt;i&gt;, klik <a href="https://x.example/"' in rendered.html
+    assert ">di sini</a> &lt;" in rendered.html
+    assert "<i>, klik di sini (https://x.example/) <" in rendered.text
+    assert renderer.summary("hello", {"name": "<i>"}, "id").url == "https://x.example/"
 
 
 def test_all_locales_of_an_email_cost_one_run_of_mjml(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
