@@ -180,7 +180,7 @@ COLUMN = "<mj-column></mj-column>"
         (f"{SECTION}<mj-text ¦padding='10px wide'>x</mj-text>{END}", "padding='10px wide' of <mj-text>", "120px"),
         (column('<mj-image src="https://x.example/a" ¦width="half" />'), "width='half' of <mj-image>", "120px"),
         ("</mj-body>¦<mj-raw position='file-start'>x</mj-raw><mj-body>", "directly in <mjml>", "<mj-body>"),
-        (column("<mj-navbar>¦{% if x %}{% endif %}</mj-navbar>"), "directly in <mj-navbar>", "around the whole <mj-navbar>"),
+        (column("<mj-navbar>¦{% if x %}{% endif %}</mj-navbar>"), "directly in <mj-navbar>", "around the whole"),
         (text("\nHi ¦{{ name"), "{{ is never closed", "write }}"),
         (text("\nHi ¦{% if name"), "{% is never closed", "write %}"),
         (text("Hi {{ name ¦name }}"), "Jinja: expected token 'end of print statement'", "mend"),
