@@ -24,7 +24,9 @@ from .bench import Bench, Sizes
 
 PARTS = {
     "start": "start.run",
+    "preview": "preview.run",
     "rendering": "rendering.run",
+    "gallery": "gallery.run",
     "deliver": "deliver.run",
     "memory": "deliver.memory",
     "claim": "claim.run",

@@ -53,6 +53,9 @@ BARS: dict[str, Bar] = {
     "rendering.cached": Bar("the same from the cache on disk", 50, "ms", at_most=True, on=("",)),
     "start.help": Bar("lifecycle --help", 250, "ms", at_most=True, on=("",)),
     "start.check": Bar("lifecycle check", 1_500, "ms", at_most=True, on=("",)),
+    "preview.warm": Bar("lifecycle preview, the email compiled before", 1_000, "ms", at_most=True, on=("",)),
+    "preview.cold": Bar("lifecycle preview, nothing compiled yet", 1_000, "ms", at_most=True, on=("",)),
+    "gallery.paint": Bar("first paint of the gallery", 1_000, "ms", at_most=True, on=("",)),
 }
 
 

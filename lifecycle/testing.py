@@ -31,6 +31,7 @@ from lifecycle.journey.durations import Duration
 from lifecycle.journey.emails import renderer_of
 from lifecycle.journey.project import Project
 from lifecycle.journey.vocabulary import Event
+from lifecycle.mail.locales import normal
 from lifecycle.mail.render import Rendered, Renderer, Summary
 from lifecycle.mail.transport import Accepted, Letter, Outcome
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
@@ -84,8 +85,8 @@ class PlainRenderer(Renderer):
         super().__init__(Path())
 
     def locale_for(self, name: str, wanted: object) -> str:
-        """Every locale that anybody wishes."""
-        return wanted if isinstance(wanted, str) else self.locale
+        """Every locale that anybody wishes and that there is."""
+        return (normal(wanted) if isinstance(wanted, str) else None) or self.locale
 
     def render(self, name: str, context: Mapping[str, object], locale: object = None) -> Rendered:
         """The name, as subject and text."""

@@ -6,12 +6,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import click
+
 from lifecycle import clock, logs
 from lifecycle.settings import Settings, redacted
+
+from .lazy import did_you_mean
 
 if TYPE_CHECKING:
     from lifecycle.engine import Engine
     from lifecycle.store.database import Database
+    from lifecycle.workshop.look import Workshop
 
 
 def settings(*, quiet: bool = True) -> Settings:
@@ -54,6 +59,17 @@ def engine(loaded: Settings | None = None) -> Iterator[Engine]:
         opened = Engine(loaded)
         opened.__dict__["db"] = db
         yield opened
+
+
+def workshop(loaded: Settings, template: str) -> Workshop:
+    """The workshop, to look at that email; raises UsageError where there is none of that name."""
+    from lifecycle.workshop.look import Workshop
+
+    opened = Workshop(loaded)
+    names = opened.engine.renderer.names()
+    if template not in names:
+        raise click.UsageError(f"there is no email {template!r}{did_you_mean(template, names)}")
+    return opened
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -31,9 +32,10 @@ Examples:
   lifecycle preview win_back/whats_new --customer 42 --open  with what is known of customer 42
   lifecycle preview win_back/whats_new --png --width 375 --dark
   lifecycle preview win_back/whats_new --locale id --at 2026-12-01T09:00
-  lifecycle preview win_back/whats_new --customer 42 --eml --out - | grep -i ^list-"""
+  lifecycle preview win_back/whats_new --customer 42 --eml --out - | grep -i ^list-
+  lifecycle preview --serve --open                           all of them in a browser, until Ctrl-C"""
 )
-@click.argument("template")
+@click.argument("template", required=False)
 @click.option("--customer", metavar="ID", help="What this customer got last, or would get; with their own data.")
 @click.option("--sample", is_flag=True, help="With sample data, as without --customer.")
 @click.option("--locale", metavar="LOCALE", help="As if they read this language, e.g. id.")
@@ -51,9 +53,12 @@ Examples:
     show_default="preview/ in LIFECYCLE_HOME",
     help="Where to write it; - for standard output.",
 )
-@click.option("--open", "opens", is_flag=True, help="Open what was written.")
+@click.option("--open", "opens", is_flag=True, help="Open what was written, or the gallery.")
+@click.option("--serve", is_flag=True, help="Show all emails in a browser, and follow the files.")
+@click.option("--host", show_default="127.0.0.1", help="Serve to others too, who then need the token.")
+@click.option("--port", type=click.IntRange(0, 65535), show_default="8026", help="Of the gallery; 0 for any.")
 def preview(
-    template: str,
+    template: str | None,
     customer: str | None,
     sample: bool,
     locale: str | None,
@@ -63,34 +68,62 @@ def preview(
     dark: bool,
     out: Path | None,
     opens: bool,
+    serve: bool,
+    host: str | None,
+    port: int | None,
 ) -> None:
     """Render an email as somebody would get it, through the pipeline that sends it.
 
     With --customer, their newest message of it if there is one: the same template, data and moment give the same
     bytes. The template of digests is shown with the emails that may go into one.
+
+    With --serve, all emails in a browser, where everything else is chosen on the page; each is drawn anew when its
+    file is saved.
     """
+    if serve:
+        if any((template, customer, sample, locale, at, width, dark, out)):
+            raise click.UsageError("with --serve, everything else is chosen on the page")
+        return _serve(host, port, opens)
+    if host is not None or port is not None:
+        raise click.UsageError("--host and --port are for the gallery; add --serve")
+    if template is None:
+        raise click.UsageError("name an email, or say --serve to see all of them")
     if sample and customer is not None:
         raise click.UsageError("--sample and --customer: say one of them")
     if form != "png" and (dark or width is not None):
         raise click.UsageError("--width and --dark are for pictures; add --png")
     if opens and out == _STANDARD_OUTPUT:
         raise click.UsageError("--open wants a file; drop --out -")
-    from lifecycle.workshop.look import Workshop
-
     settings = opened.settings()
-    look = Workshop(settings).look(template, customer=customer, locale=locale, at=at)
+    look = opened.workshop(settings, template).look(template, customer=customer, locale=locale, at=at)
     for note in look.notes:
         click.echo(f"note: {note}", err=True)
     content = _content(look, form, width or _WIDTH, dark)
     if out == _STANDARD_OUTPUT or (form == "text" and out is None and not opens):
         click.echo(content, nl=form in ("html", "text"))
-        return
+        return None
     file = out or settings.home / "preview" / _file_name(look, form, locale, width or _WIDTH, dark)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
     click.echo(f"{file}  “{look.rendered.subject}”")
     if opens and click.launch(str(file)) != 0:
         raise LifecycleError(f"nothing on this machine opens {file}; it is there to be looked at")
+    return None
+
+
+def _serve(host: str | None, port: int | None, opens: bool) -> None:
+    """The gallery, until somebody ends it."""
+    from lifecycle.workshop.serve import HOST, PORT, Serving, listen
+
+    settings = opened.settings()
+    address = listen(host or HOST, PORT if port is None else port)
+
+    def tell() -> None:
+        click.echo(f"{address.url}  Ctrl-C ends it")
+        if opens:
+            threading.Thread(target=click.launch, args=(address.url,), daemon=True).start()
+
+    Serving(settings, address, tell).listen()
 
 
 def _content(look: Look, form: Form, width: int, dark: bool) -> bytes:

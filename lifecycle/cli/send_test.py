@@ -38,12 +38,11 @@ def send_test(
     """
     from lifecycle.mail.address import parse_address
     from lifecycle.mail.transport import Accepted
-    from lifecycle.workshop.look import Workshop
     from lifecycle.workshop.send_test import require_permission, send, written
 
     settings = opened.settings()
     recipients = list(dict.fromkeys(parse_address(address) for address in addresses))
-    workshop = Workshop(settings)
+    workshop = opened.workshop(settings, template)
     missed = 0
     with opened.database(settings) as db, closing(workshop.engine.transport()) as transport:
         mailer = workshop.engine.mailer(transport)

@@ -103,5 +103,7 @@ def _trigger(project: Project, journey: Journey) -> dict[str, Any]:
 
 def _value(name: str, kind: type) -> Any:
     if kind is str:
+        if name.endswith(("url", "link", "image")):
+            return f"https://example.com/{name}"
         return "A1001" if name.endswith("id") else name.replace("_", " ").capitalize()
     return _BY_TYPE[kind]

@@ -50,4 +50,6 @@ def declarations(css: str) -> Iterator[Declaration]:
 def _declaration(text: str, at: int, *, conditional: bool) -> Iterator[Declaration]:
     name, colon, value = text.partition(":")
     if colon and name.strip():
-        yield Declaration(name.strip().lower(), value.removesuffix("!important").strip().lower(), at, conditional)
+        yield Declaration(
+            name.strip().lower(), value.strip().removesuffix("!important").strip().lower(), at, conditional
+        )

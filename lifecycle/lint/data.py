@@ -13,7 +13,7 @@ from lifecycle.mail.environment import html_environment, text_environment
 from lifecycle.mail.recommended import NAMES
 from lifecycle.mail.sections import KNOWN
 from lifecycle.mail.source import place
-from lifecycle.mail.syntax import parse
+from lifecycle.mail.syntax import parse_again
 
 from .email import Email
 from .expressions import Word
@@ -95,12 +95,12 @@ def _lacks(email: Email) -> Iterator[tuple[Lack, str]]:
     """What may be missing where it is needed, with its place; in both parts, where the text is written by hand."""
     source, text = email.source, email.source.text
     environment = html_environment()
-    for lack in lacking(parse(source.mjml, environment, source.at), environment, partial(_is_optional, email)):
+    for lack in lacking(parse_again(source.mjml, environment), environment, partial(_is_optional, email)):
         yield lack, source.at(lack.at)
     if text is not None:
-        environment, at = text_environment(), partial(place, str(email.text_file), text)
-        for lack in lacking(parse(text, environment, at), environment, partial(_is_optional, email)):
-            yield lack, at(lack.at)
+        environment = text_environment()
+        for lack in lacking(parse_again(text, environment), environment, partial(_is_optional, email)):
+            yield lack, place(str(email.text_file), text, lack.at)
 
 
 def _is_optional(email: Email, word: Word) -> bool:

@@ -160,5 +160,5 @@ def read_email(renderer: Renderer, name: str, project: Project, templates: Path)
 
 
 def _source(templates: Path, path: Path) -> Source:
-    name = path.relative_to(templates).with_suffix("").as_posix()
-    return with_macros(read_source(templates, name), html_environment())
+    source = read_source(templates, path.relative_to(templates).with_suffix("").as_posix())
+    return with_macros(source, html_environment()) if "macro" in source.mjml else source

@@ -10,7 +10,7 @@ from .markup import Tag
 from .rule import Finding, Rule
 
 _IMAGES = ("img", "mj-carousel-image", "mj-image")
-_BEGINS_WELL = re.compile(r"https://|data:|cid:|\{[{%]", re.IGNORECASE)
+_BEGINS_WELL = re.compile(r"https://|cid:|\{[{%]", re.IGNORECASE)
 
 
 def _images(email: Email) -> Iterator[Tag]:

@@ -12,6 +12,7 @@ from lifecycle.mail.render import Renderer
 
 from .data import TRIAL
 from .email import Email, read_email
+from .memory import remembered, state_of
 from .rule import Rule
 from .rules import RULES
 from .silence import Silences
@@ -20,7 +21,14 @@ _IDS = frozenset(rule.id for rule in RULES)
 
 
 def lint(project: Project, templates: Path, cache: Path | None = None) -> list[Problem]:
-    """The problems of all emails in the folder `templates`, by file and line; `cache` is one for what is compiled."""
+    """The problems of all emails in the folder `templates`, by file and line.
+
+    `cache` is a folder for what is compiled, and for what was found last time.
+    """
+    return remembered(cache, state_of(project, templates), lambda: _lint(project, templates, cache))
+
+
+def _lint(project: Project, templates: Path, cache: Path | None) -> list[Problem]:
     renderer = renderer_of(project.policy, templates, cache)
     found = [problem for name in renderer.names() for problem in lint_email(renderer, name, project, templates)]
     return sorted(dict.fromkeys(found), key=by_place)

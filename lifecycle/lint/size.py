@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from html.parser import HTMLParser
+from html import unescape
 
 from .email import Email
 from .rule import Finding, Rule
@@ -14,6 +14,7 @@ LARGE, TOO_LARGE = 90_000, 100_000
 
 _LEAST_OF_WORDS = 0.1
 _WORD = re.compile(r"\w+")
+_UNSEEN = re.compile(r"<head\b.*?</head>|<style\b.*?</style>|<!--.*?-->|<[^>]*>", re.DOTALL)
 
 
 def _large(email: Email) -> Iterator[Finding]:
@@ -50,27 +51,8 @@ def _text_place(email: Email) -> str:
 
 
 def _words(html: str) -> int:
-    reader = _Words()
-    reader.feed(html)
-    reader.close()
-    return reader.count
-
-
-class _Words(HTMLParser):
-    """Counts the words that a reader sees."""
-
-    count = 0
-    _silent = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self._silent += tag in ("head", "style")
-
-    def handle_endtag(self, tag: str) -> None:
-        self._silent -= tag in ("head", "style")
-
-    def handle_data(self, data: str) -> None:
-        if not self._silent:
-            self.count += len(_WORD.findall(data))
+    """How many words a reader sees."""
+    return len(_WORD.findall(unescape(_UNSEEN.sub(" ", html))))
 
 
 RULES = (

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from .css import Declaration
 
@@ -32,10 +33,14 @@ _UNIT = re.compile(r"(?<![\w#-])[\d.]+([a-z]+)")
 _IMAGE = re.compile(r"\.([a-z0-9]{2,5})(?=$|[?#'\")])")
 
 
-@cache
 def as_of() -> str:
     """The day of the tables."""
     return str(_data()["date"])
+
+
+def programs() -> list[str]:
+    """The programs that count."""
+    return list(_data()["programs"])
 
 
 def without(mark: str) -> Sequence[str]:
@@ -67,10 +72,8 @@ def of_declaration(declaration: Declaration) -> Iterator[str]:
 
 
 @cache
-def _data() -> dict[str, dict[str, dict[str, list[str]]]]:
-    loaded: dict[str, dict[str, dict[str, list[str]]]] = json.loads(
-        Path(__file__).with_name("caniemail.json").read_text(encoding="utf-8")
-    )
+def _data() -> Mapping[str, Any]:
+    loaded: Mapping[str, Any] = json.loads(Path(__file__).with_name("caniemail.json").read_text(encoding="utf-8"))
     return loaded
 
 

@@ -98,7 +98,7 @@ def read_po(locale: str, path: Path) -> Catalog:
         return read(BytesIO(path.read_bytes()), locale, DOMAIN, abort_invalid=True)
     except PoFileError as error:
         message = str(error).rpartition(" on ")[0] or str(error)
-        raise TemplateError(f"{path}:{error.lineno}", f"no catalogue: {message}", "mend that line") from error
+        raise TemplateError(f"{path}:{error.lineno + 1}", f"no catalogue: {message}", "mend that line") from error
     except (UnicodeDecodeError, ValueError) as error:
         raise TemplateError(str(path), f"no catalogue: {error}", "save it as UTF-8, in the form of gettext") from error
 

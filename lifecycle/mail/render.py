@@ -23,6 +23,7 @@ from lifecycle.mail.links import main_link
 from lifecycle.mail.locales import formatting, negotiated, normal, variants
 from lifecycle.mail.source import email_names, read_source
 from lifecycle.mail.speech import Speech
+from lifecycle.mail.typeset import typeset
 from lifecycle.mail.urls import BadLinkError
 
 LARGEST_PART = 1_000_000  # bytes in UTF-8
@@ -137,7 +138,7 @@ class Renderer:
             data = {**ready.around, **context}
             subject = _render(ready.subject, data)
             html = _render(ready.html, data)
-            text = _render(ready.text, data)
+            text = typeset(_render(ready.text, data))
         except Exception as error:  # one email's data must never stop the others
             raise _unrenderable(ready.email, context, error) from error
         if _is_too_large(html) or _is_too_large(text):

@@ -1,32 +1,43 @@
-"""The plain text part, derived from the HTML while its Jinja tokens are still masked."""
+"""The plain text part, derived from the HTML while its Jinja tokens are still masked.
+
+What has to wait for the data, such as the numbers of footnotes, is left to `typeset` by marks in the source.
+"""
 
 from __future__ import annotations
 
 import re
-import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
 from html.parser import HTMLParser
+from itertools import groupby, takewhile
 
 from lifecycle.mail.mask import VOID_TAGS, Masked, Token, literal
-
-COLUMNS = 78
+from lifecycle.mail.typeset import CELL, DERIVED, HREF, HREF_END, SOFT, columns, fill
 
 _HEADINGS = frozenset({"h1", "h2", "h3", "h4", "h5", "h6"})
 _LISTS = frozenset({"dd", "dl", "dt", "ol", "ul"})
 _PARAGRAPHS = frozenset({"address", "article", "blockquote", "div", "footer", "header", "hr", "p", "pre", "section"})
 _BLOCKS = _HEADINGS | _LISTS | _PARAGRAPHS | {"table"}
 _SILENT = frozenset({"head", "style", "script", "title"})
-# Marks inside a paragraph being collected; no mail holds these characters.
-_BREAK, _CELL, _LABEL, _HREF, _END = "\x00", "\x01", "\x02", "\x03", "\x04"
-_MARKS = re.compile("[\x00-\x04]")
-_LINK = re.compile(f"{_LABEL}([^{_LABEL}{_HREF}]*){_HREF}([^{_END}]*){_END}")
+_HIDDEN = re.compile(r"display:none|visibility:hidden")
+_BREAK = "\x06"  # a mark within a paragraph being collected
+_MARKS = re.compile("[\x00-\x08]")
+_NOTE = re.compile(f"{HREF}[^{HREF_END}]*{HREF_END}")
 
 
 def plain_text(html: str, masked: Masked) -> str:
-    """Return the text part as a Jinja source for the text environment: paragraphs of at most 78 columns."""
+    """Return the text part as a Jinja source for the text environment, whose output is for `typeset`."""
     reader = _Reader(masked)
     reader.feed(html)
     reader.close()
     return reader.finish()
+
+
+@dataclass
+class _Link:
+    href: str
+    start: int  # where its label begins among the parts of the paragraph
+    is_noted: bool = False
 
 
 class _Reader(HTMLParser):
@@ -36,36 +47,40 @@ class _Reader(HTMLParser):
         super().__init__(convert_charrefs=True)
         self._masked = masked
         self._hidden: list[str] = []  # open tags from the outermost hidden one on
+        self._captures = 0  # open `{% set x %}`, whose content is data also where it is hidden
         self._parts: list[str] = []
-        self._links: list[tuple[str, int]] = []  # href and where its label starts in _parts
+        self._links: list[_Link] = []
         self._cells: list[bool] = []  # per open table: whether it is one of data
         self._lists: list[int | None] = []
         self._prefix = ""
+        self._indents: list[int] = []  # per open list item
         self._written: list[str] = []
+
+    # tags
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         attributes = dict(attrs)
-        if self._hidden or tag in _SILENT or "display:none" in (attributes.get("style") or "").replace(" ", ""):
+        if self._hidden or _is_hidden(tag, attributes):
             if tag not in VOID_TAGS:
                 self._hidden.append(tag)
             return
         if tag == "table":
             self._cells.append(attributes.get("role") != "presentation")
         if tag in _BLOCKS:
-            self._end_block()
+            self._end_block("\n" if tag in ("ul", "ol") and self._lists else "\n\n")
         match tag:
             case "br":
-                self._parts.append(_BREAK)
+                self._parts.append(" " if self._in_data() else _BREAK)
             case "a":
-                self._links.append((attributes.get("href") or "", len(self._parts)))
+                self._links.append(_Link((attributes.get("href") or "").strip(), len(self._parts)))
             case "img":
-                self._parts.append(attributes.get("alt") or "")
+                self._read(f" {attributes.get('alt') or ''} ")
             case "ul" | "ol":
                 self._lists.append(1 if tag == "ol" else None)
             case "li":
                 self._start_item()
-            case "tr" | "td" | "th":
-                self._start_cell(tag)
+            case "td" | "th":
+                self._start_cell(attributes.get("colspan") or "")
 
     def handle_endtag(self, tag: str) -> None:
         if self._hidden:
@@ -74,31 +89,43 @@ class _Reader(HTMLParser):
                     pass
             return
         if tag == "a" and self._links:
-            self._end_link(*self._links.pop())
+            self._end_link(self._links.pop())
         if tag in _BLOCKS:
             self._end_block()
-        if tag in ("ul", "ol") and self._lists:
-            self._lists.pop()
-            if not self._lists:
-                self._gap()
-        if tag in ("li", "tr"):
-            data_row = tag == "tr" and bool(self._cells) and self._cells[-1]
-            self._end_block("\n" if tag == "li" or data_row else "\n\n")
-        if tag == "table" and self._cells and self._cells.pop():
-            self._gap()
+        match tag:
+            case "ul" | "ol" if self._lists:
+                self._lists.pop()
+                if not self._lists:
+                    self._written.append("\n")
+            case "li":
+                self._end_item()
+            case "tr":
+                self._end_block("\n" if self._in_data() else "\n\n")
+            case "table" if self._cells and self._cells.pop():
+                self._written.append("\n")
+
+    # text
 
     def handle_data(self, data: str) -> None:
-        if self._hidden:
-            return
-        for part in re.split(f"({self._masked.pattern.pattern})", _MARKS.sub("", data)):
+        self._read(_MARKS.sub("", data))
+
+    def _read(self, data: str) -> None:
+        for part in re.split(f"({self._masked.pattern.pattern})", data):
             token = self._masked.tokens.get(part)
-            if token and token.is_statement and not self._has_text():
-                self._written.append(part)
-            elif part:
+            if token and token.is_statement:
+                self._read_statement(part, token)
+            elif part and (not self._hidden or self._captures):
                 self._parts.append(part if token else literal(part))
 
-    def _has_text(self) -> bool:
-        return bool(_MARKS.sub("", "".join(self._parts)).strip())
+    def _read_statement(self, word: str, token: Token) -> None:
+        # Those of what is hidden too: what comes later may read what they set.
+        if token.keyword == "set" and token.opens:
+            self._captures += 1
+        elif token.keyword == "endset":
+            self._captures -= 1
+        self._parts.append(word)
+
+    # list items, cells and links
 
     def _start_item(self) -> None:
         self._end_block("\n")
@@ -106,60 +133,135 @@ class _Reader(HTMLParser):
         self._prefix = f"{number}. " if number else "- "
         if number:
             self._lists[-1] = number + 1
+        self._indents.append(len(self._prefix))
 
-    def _start_cell(self, tag: str) -> None:
-        if not (self._cells and self._cells[-1]):
-            self._end_block()
-        elif tag != "tr" and self._has_text():
-            self._parts.append(_CELL)
+    def _end_item(self) -> None:
+        self._end_block("\n")
+        self._prefix = ""
+        if self._indents:
+            self._indents.pop()
 
-    def _end_link(self, href: str, start: int) -> None:
-        label = " ".join("".join(self._parts[start:]).split())
-        address = href.removeprefix("mailto:").removeprefix("tel:")
-        if not href or href.startswith("#") or address == label:
-            return
-        if label:
-            # Alone in its paragraph it becomes "label: URL", which only the paragraph's end can tell.
-            self._parts[start:] = [f"{_LABEL}{label}{_HREF}{address}{_END}"]
+    def _in_data(self) -> bool:
+        return bool(self._cells) and self._cells[-1]
+
+    def _start_cell(self, colspan: str) -> None:
+        if self._in_data():
+            # A wide cell is put into the last of its columns.
+            self._parts.append(CELL * (int(colspan) if colspan.isdecimal() else 1))
         else:
-            self._parts[start:] = [address]
+            self._end_block()
+
+    def _end_link(self, link: _Link) -> None:
+        if link.is_noted or not link.href or link.href.startswith("#"):
+            return
+        label = "".join(self._parts[link.start :])
+        words = self._source(" ".join(_MARKS.sub("", label).split()))
+        address = re.sub(r"^(?:mailto|tel):", "", link.href)
+        if not words:
+            self._parts.append(literal(address))
+        elif words not in (self._source(address), self._source(link.href)):
+            self._note(link, label)
+
+    def _note(self, link: _Link, label: str) -> None:
+        """Put the mark of a footnote behind the label."""
+        kept = label.rstrip(f" \n\t{_BREAK}")
+        self._parts[link.start :] = [kept, HREF, literal(link.href), HREF_END, label[len(kept) :]]
+        link.is_noted = True
+
+    def _source(self, text: str) -> str:
+        return self._masked.replace(text, lambda token: token.source)
+
+    # paragraphs
 
     def _end_block(self, end: str = "\n\n") -> None:
-        lines = [_place_link(line) for line in "".join(self._parts).split(_BREAK)]
-        prefix, self._prefix = self._prefix, ""
+        for link in self._links:  # one around several paragraphs is noted at the first
+            label = "".join(self._parts[link.start :])
+            if not link.is_noted and _MARKS.sub("", label).strip():
+                self._note(link, label)
+            link.start = 0
+        begin, stop = self._paragraph()
+        if begin < stop:
+            prefix, self._prefix = self._prefix, ""
+            indent = " " * sum(self._indents)
+            text = "".join(self._parts[begin:stop]).strip(f" \n\t{_BREAK}")
+            lines = [" ".join(line.split()) for line in re.sub(rf"\s*({CELL})\s*", r"\1", text).split(_BREAK)]
+            block = f"\n{indent}".join(lines)
+            self._written += [*self._statements(0, begin), f"{indent[len(prefix) :]}{prefix}{block}{end}"]
+        self._written += self._statements(stop, len(self._parts))
         self._parts.clear()
-        self._links = [(href, 0) for href, _ in self._links]
-        filled = [_fill(line, prefix if at == 0 else " " * len(prefix)) for at, line in enumerate(lines)]
-        block = "\n".join(filled).strip("\n")
-        if block.strip():
-            self._written.append(block + end)
 
-    def _gap(self) -> None:
-        self._written.append("\n")
+    def _paragraph(self) -> tuple[int, int]:
+        """Where among the parts the paragraph begins and stops: outside are statements that reach beyond it.
+
+        Those within stay between the words that they are about, with the space around them.
+        """
+        shown = [at for at, part in enumerate(self._parts) if self._is_shown(part)]
+        if not shown:
+            return 0, 0
+        opened: list[int] = []
+        reaching: list[int] = []
+        for at, part in enumerate(self._parts):
+            token = self._masked.tokens.get(part)
+            if token is None or not token.is_statement:
+                continue
+            if token.opens:
+                opened.append(at)
+            elif token.closes and opened:
+                opened.pop()
+            elif (token.closes or token.is_middle) and not opened:
+                reaching.append(at)
+        reaching += opened
+        begin = max((at + 1 for at in reaching if at < shown[0]), default=0)
+        return begin, min((at for at in reaching if at > shown[-1]), default=len(self._parts))
+
+    def _is_shown(self, part: str) -> bool:
+        token = self._masked.tokens.get(part)
+        return not token.is_statement if token else bool(_MARKS.sub("", part).strip())
+
+    def _statements(self, begin: int, stop: int) -> list[str]:
+        tokens = self._masked.tokens
+        return [part for part in self._parts[begin:stop] if part in tokens and tokens[part].is_statement]
 
     def finish(self) -> str:
         """Return the whole text with the tokens put back."""
         self._end_block()
         text = re.sub(r"\n{3,}", "\n\n", "".join(self._written)).strip() + "\n"
-        return self._masked.replace(text, _untrimmed)
+        lines = [line for rows, group in groupby(text.split("\n"), _is_row) for line in self._set(rows, list(group))]
+        return DERIVED + self._masked.replace("\n".join(lines), _untrimmed)
+
+    def _set(self, are_rows: bool, lines: list[str]) -> list[str]:
+        """Set what is the same for everybody now, and mark what is not."""
+        if are_rows:
+            return columns(lines) if not any(_NOTE.search(line) or self._varies(line) for line in lines) else lines
+        return [self._softened(line) if self._varies(_NOTE.sub("", line)) else _filled(line) for line in lines]
+
+    def _varies(self, line: str) -> bool:
+        return self._masked.pattern.search(line) is not None
+
+    def _softened(self, line: str) -> str:
+        """Mark a line, also behind statements that it begins with, any of which may leave out what follows."""
+        begin = re.match(rf"(?:{self._masked.pattern.pattern})*", line)
+        words = self._masked.words(begin[0] if begin else "")
+        statements = list(takewhile(lambda word: self._masked.tokens[word].is_statement, words))
+        return SOFT + "".join(f"{word}{SOFT}" for word in statements) + line[sum(map(len, statements)) :]
 
 
-def _place_link(line: str) -> str:
-    alone = _LINK.fullmatch(line.strip())
-    return f"{alone[1]}: {alone[2]}" if alone else _LINK.sub(r"\1 (\2)", line)
+def _is_row(line: str) -> bool:
+    return CELL in line
 
 
-def _fill(line: str, prefix: str) -> str:
-    cells = [" ".join(cell.split()) for cell in line.split(_CELL)]
-    filled = textwrap.fill(
-        f" {_CELL} ".join(cells) if len(cells) > 1 else cells[0],
-        COLUMNS,
-        initial_indent=prefix,
-        subsequent_indent=" " * len(prefix),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-    return filled.replace(f" {_CELL} ", "  ").replace(_CELL, "")
+def _filled(line: str) -> str:
+    """Fill a line, with room for two digits in place of each footnote."""
+    room = f" [{_BREAK}0]"
+    filled = fill(_NOTE.sub(room, line))
+    for note in _NOTE.findall(line):
+        filled = filled.replace(room, note, 1)
+    return filled
+
+
+def _is_hidden(tag: str, attributes: Mapping[str, str | None]) -> bool:
+    style = (attributes.get("style") or "").replace(" ", "").lower()
+    return tag in _SILENT or "hidden" in attributes or bool(_HIDDEN.search(style))
 
 
 def _untrimmed(token: Token) -> str:

@@ -33,12 +33,19 @@ def tagged(url: str, utm: str) -> str:
         return url
     head, mark, fragment = url.partition("#")
     _, question, query = head.partition("?")
-    there = {_name(each) for each in query.split("&")}
-    wanted = "&".join(each for each in utm.split("&") if _name(each) not in there)
+    wanted = utm if not query else _missing(query, utm)
     if not wanted:
         return url
     joint = "?" if not question else "" if not query or query.endswith("&") else "&"
     return f"{head}{joint}{wanted}{mark}{fragment}"
+
+
+def _missing(query: str, utm: str) -> str:
+    """Those of the parameters that a query does not have."""
+    if "utm" not in query.lower() and "%" not in query:  # as good as always, and a fifth of the time
+        return utm
+    there = {_name(each) for each in query.split("&")}
+    return "&".join(each for each in utm.split("&") if _name(each) not in there)
 
 
 def covers(hosts: Sequence[str], url: str) -> bool:

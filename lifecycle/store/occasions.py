@@ -18,7 +18,7 @@ _CUSTOMER = Statement(
 )
 _MESSAGE = Statement(
     """
-    SELECT m.id, m.message_id, m.email, m.kind, m.topic, m.state, m.sections, e.trigger
+    SELECT m.id, m.message_id, m.email, m.journey, m.kind, m.topic, m.state, m.sections, e.trigger
     FROM message m JOIN enrollment e ON e.id = m.enrollment_id
     WHERE e.customer_id = :id AND m.template = :template AND COALESCE(m.counted_at, m.created_at) < :before
     ORDER BY COALESCE(m.counted_at, m.created_at) DESC, m.id DESC LIMIT 1
@@ -27,6 +27,7 @@ _MESSAGE = Statement(
         "id": Id,
         "message_id": Text(),
         "email": Text(),
+        "journey": Text(),
         "kind": Text(),
         "topic": Text(),
         "state": Text(),

@@ -13,7 +13,6 @@ from lifecycle.flow.mailer import Mailer
 from lifecycle.journey.emails import senders
 from lifecycle.journey.project import Problem
 from lifecycle.journey.vocabulary import nearest
-from lifecycle.lint import lint_email
 from lifecycle.mail.locales import language, normal, variants
 from lifecycle.mail.nowhere import NowhereTransport
 from lifecycle.mail.render import Rendered
@@ -161,5 +160,7 @@ class Workshop:
             return own
 
     def problems(self, template: str) -> list[Problem]:
-        """What is wrong with the email."""
+        """What lint says of the email."""
+        from lifecycle.lint import lint_email  # tables of what mail programs draw, which most looks do without
+
         return lint_email(self.engine.renderer, template, self.engine.project, self.settings.templates)

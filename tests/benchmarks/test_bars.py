@@ -85,7 +85,12 @@ def test_every_bar_of_the_specification_is_there() -> None:
         ("rendering.cold", 2.0, True),
         ("rendering.cached", 50, True),
         ("start.help", 250, True),
+        ("preview.cold", 1_000, True),
+        ("preview.warm", 1_000, True),
         ("start.check", 1_500, True),
+        ("preview.warm", 1_000, True),
+        ("preview.cold", 1_000, True),
+        ("gallery.paint", 1_000, True),
     }
     assert all(set(bar.on) & {*BOTH, ""} for bar in BARS.values())
 

@@ -184,11 +184,11 @@ def test_a_relay_elsewhere_gets_only_those_who_may_be_written_to(shop: Shop) -> 
 
 
 def test_a_broken_email_stops_the_test_before_anything_leaves(shop: Shop) -> None:
-    (shop.folder / "templates/email/thanks.sample.json").write_text('{"event": {"total": null}}')
+    (shop.folder / "templates/email/thanks.sample.json").write_text('{"event": {"order_id": null}}')
 
     stderr = shop.run("send-test", "thanks", *ME, exit_code=1).stderr
 
-    assert stderr.startswith("error: thanks: event.total is missing")
+    assert stderr.startswith("error: thanks: event.order_id is missing")
     assert shop.json("messages", "--tests") == []
 
 

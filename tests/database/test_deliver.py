@@ -489,12 +489,12 @@ def test_a_receipt_that_may_have_arrived_does_not_wait_for_the_slot_of_its_own_f
 class Unrenderable(PlainRenderer):
     """Some templates cannot be rendered."""
 
-    def render(self, name: str, context: Any) -> Rendered:
+    def render(self, name: str, context: Any, locale: object = None) -> Rendered:
         if name == "broken":
             raise RenderError(name, "'customer.first_name' is missing")
         if name == "gone":
             raise TemplateError("templates/email/gone.mjml:1", "there is no such email")
-        return super().render(name, context)
+        return super().render(name, context, locale)
 
 
 @pytest.mark.parametrize("template", ["broken", "gone"])
@@ -781,9 +781,9 @@ def test_letters_carry_what_was_rendered_for_their_customer(database: Database) 
     seen: list[Any] = []
 
     class Looking(PlainRenderer):
-        def render(self, name: str, context: Any) -> Rendered:
+        def render(self, name: str, context: Any, locale: object = None) -> Rendered:
             seen.append(context)
-            return super().render(name, context)
+            return super().render(name, context, locale)
 
     stage.mailer.renderer = Looking()
     stage.order("ann", "A7")

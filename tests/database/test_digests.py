@@ -105,11 +105,11 @@ def test_a_digest_shows_each_section_by_its_own_email_and_event(
     seen: dict[str, Any] = {}
 
     class Looking(PlainRenderer):
-        def render(self, name: str, context: Any) -> Rendered:
+        def render(self, name: str, context: Any, locale: object = None) -> Rendered:
             seen[name] = context
-            return super().render(name, context)
+            return super().render(name, context, locale)
 
-        def summary(self, name: str, context: Any) -> Summary:
+        def summary(self, name: str, context: Any, locale: object = None) -> Summary:
             order = context["event"]["order_id"]
             return Summary(f"{name} {order}", f"more on {order}", f"https://shop.example/{order}")
 
@@ -297,10 +297,10 @@ def test_a_digest_that_the_server_refuses_has_failed_and_what_went_into_it_says_
 class Unrenderable(PlainRenderer):
     """Emails whose names begin with "broken" cannot be rendered."""
 
-    def summary(self, name: str, context: Any) -> Summary:
+    def summary(self, name: str, context: Any, locale: object = None) -> Summary:
         if name.startswith("broken"):
             raise RenderError(name, "customer.first_name is missing")
-        return super().summary(name, context)
+        return super().summary(name, context, locale)
 
 
 def test_a_section_that_cannot_be_rendered_fails_alone(database: Database) -> None:
@@ -401,10 +401,10 @@ def looking(stage: Stage) -> list[list[str]]:
     shown: list[list[str]] = []
 
     class Looking(PlainRenderer):
-        def render(self, name: str, context: Any) -> Rendered:
+        def render(self, name: str, context: Any, locale: object = None) -> Rendered:
             if "sections" in context:
                 shown.append([section["template"] for section in context["sections"]])
-            return super().render(name, context)
+            return super().render(name, context, locale)
 
     stage.mailer.renderer = Looking()
     return shown

@@ -81,10 +81,10 @@ class Play:
         class Watching(PlainRenderer):
             """Notes whoever is shown what they have withdrawn from."""
 
-            def render(self, name: str, context: Any) -> Rendered:
+            def render(self, name: str, context: Any, locale: object = None) -> Rendered:
                 for section in context.get("sections", ()):
                     play.look(context["customer"]["email"].partition("@")[0], section["topic"])
-                return super().render(name, context)
+                return super().render(name, context, locale)
 
         self.stage.mailer.renderer = Watching()
         for who in CUSTOMERS:

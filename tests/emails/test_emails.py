@@ -72,8 +72,8 @@ def read(rendered: Rendered) -> Page:
 
 
 def sentences(text: str) -> list[str]:
-    """The sentences of a text part that are of six words or more, and neither title, name nor address."""
-    joined = " ".join(text.replace(POSTAL_ADDRESS, "").split())
+    """The sentences of a text part that are of six words or more, without its address and what it quotes."""
+    joined = re.sub("“[^”]*”", "", " ".join(text.replace(POSTAL_ADDRESS, "").split()))
     return [sentence for sentence in re.split(r"(?<=[.?!:]) ", joined) if len(sentence.split()) >= 6]
 
 
@@ -145,8 +145,9 @@ def test_every_email_exists_in_every_locale_and_lags_in_none(renderer: Renderer,
 
 def test_no_text_of_one_locale_is_left_in_another(renderer: Renderer, name: str) -> None:
     english, indonesian = (renderer.render(name, PEOPLE["stranger"], locale) for locale in LOCALES)
+    data = str(PEOPLE["stranger"]["sections"])
     shared = set(sentences(english.text)) & set(sentences(indonesian.text))
-    assert not shared, shared
+    assert [sentence for sentence in shared if sentence not in data] == []
 
 
 def test_the_html_is_small_well_formed_and_says_its_language(rendered: Rendered, locale: str) -> None:
@@ -216,7 +217,7 @@ def test_the_order_thank_you_shows_the_order(renderer: Renderer) -> None:
 
 def test_an_order_is_shown_as_its_customer_writes_amounts(renderer: Renderer) -> None:
     siti = renderer.render("post_purchase/thanks", PEOPLE["siti"], "id-ID")
-    assert siti.subject == "Terima kasih. Pesanan 00007-1997-01-18 kami terima"
+    assert siti.subject == "Pesanan 00007-1997-01-18 sudah kami terima"
     assert siti.preheader == "2 CD, US$1.029,33. Inilah langkah berikutnya."
     assert "20 Maret 1997" in renderer.render("win_back/personal_note", PEOPLE["siti"], "id").text
     assert "20 March 1997" in renderer.render("win_back/personal_note", PEOPLE["regular"], "en-GB").text

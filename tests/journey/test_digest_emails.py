@@ -18,7 +18,8 @@ from .vocabulary import *
 shop = Journey(name="shop", topic="offers", enter=on(Ordered), steps=[Send("hello", on_capped="digest")])
 """
 LINK = '<a href="https://shop.example/{{ event.order_id }}">Look</a>'
-EACH = '{% for section in sections %}<a href="{{ section.url }}">{{ section.subject }}</a>{% endfor %}'
+LINKED = '{% if section.url %}<a href="{{ section.url }}">Look</a>{% endif %}'
+EACH = f"{{% for section in sections %}}{{{{ section.subject }}}}{LINKED}{{% endfor %}}"
 BODY = """\
 <mjml lang="en">
   <mj-head><mj-title>Hello</mj-title><mj-preview>Hello again</mj-preview></mj-head>

@@ -170,7 +170,7 @@ CASES = [
         "image_source",
         WORDS,
         '<img src="¦http://a.example/a.png" width="9" alt="A">',
-        '<img src="{{ company.name }}" width="9" alt="A">',
+        '<img src="cid:a" width="9" alt="A">',
         "https://…",
     ),
     Case("no_lang", '<mjml lang="en">', "¦<mjml>", '<mjml lang="id">', '<mjml lang="en">'),
@@ -293,6 +293,16 @@ def test_the_digest_shows_its_sections(shop: Shop) -> None:
     shop.write(EMAIL, "digest/gathered.mjml")
     (problem,) = shop.problems()
     assert (problem.code, problem.where) == ("no_sections", "templates/email/digest/gathered.mjml:7:3")
+
+
+def test_a_property_that_is_named_like_a_link_is_one_in_the_sample(shop: Shop) -> None:
+    words = (shop.folder.root / "journeys/vocabulary.py").read_text()
+    shop.folder.write(
+        "vocabulary.py", words.replace("    ships_on", "    track_url = Property[str](required=True)\n    ships_on")
+    )
+    shop.replace("https://shop.example/shelves", "{{ event.track_url }}")
+
+    assert shop.problems() == []
 
 
 def test_what_cannot_be_rendered_is_told_if_nothing_else_is_wrong(shop: Shop) -> None:

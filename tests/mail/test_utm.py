@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import parse_qsl, quote, urlsplit
 
@@ -11,9 +12,12 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from lifecycle import Utm
+from lifecycle import Sender, Utm
+from lifecycle.flow.mailer import Envelope, Mailer
 from lifecycle.mail.render import Rendered, Renderer
+from lifecycle.mail.unsubscribe import UnsubscribeLinks
 from lifecycle.mail.utm import covers, tagged
+from lifecycle.testing import Outbox
 from tests.mail.sources import column, text, write
 
 UTM = "utm_source=shop&utm_medium=email&utm_campaign=win_back"
@@ -232,3 +236,16 @@ def test_what_was_compiled_without_them_is_not_taken_from_the_cache(tmp_path: Pa
         renderer = Renderer(tmp_path, tmp_path / "cache", utm=utm)
         assert ("utm" in renderer.compiled("hello").html) is (utm is not None and not utm.hosts)
         assert Renderer(tmp_path, tmp_path / "cache", utm=utm).compiled("hello") == renderer.compiled("hello")
+
+
+def test_a_message_says_its_own_journey_email_and_topic(tmp_path: Path) -> None:
+    write(tmp_path, text('<a href="https://x.example/">x</a> <a href="{{ links.unsubscribe }}">out</a>'))
+    renderer = Renderer(tmp_path, utm=Utm("shop", campaign="{topic}-{journey}"))
+    links = UnsubscribeLinks("http://localhost:8000", "a secret of tests, of no use to anybody")
+    mailer = Mailer(Sender("Shop", "hi@x.example", "12 Harbour Lane"), renderer, links, Outbox())
+
+    for journey in ("win_back", "birthday"):
+        envelope = Envelope(1, "42", "siti@x.example", "<1@x.example>", "offers", True, journey)
+        rendered, unsubscribe = mailer.render("hello", envelope, {}, {}, datetime(2026, 1, 15, tzinfo=UTC))
+        campaign = f"utm_source=shop&utm_medium=email&utm_campaign=offers-{journey}&utm_content=hello"
+        assert _hrefs(rendered.html) == [f"https://x.example/?{campaign}", unsubscribe]
