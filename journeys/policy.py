@@ -22,5 +22,5 @@ policy = Policy(
         Cap(8, per=days(30)),
         Cap(1, per=days(7), topic="offers"),
     ],
-    purchases=Purchases(OrderCompleted, refresh=days(7)),  # two thousand customers: what goes with what changes slowly
+    purchases=Purchases(OrderCompleted, refresh=days(28)),  # what goes with what changes slowly in so small a shop
 )
