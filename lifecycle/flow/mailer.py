@@ -15,12 +15,11 @@ from lifecycle.errors import InvalidAddress, RenderError, TemplateError
 from lifecycle.journey.policy import Sender
 from lifecycle.mail.address import parse_address
 from lifecycle.mail.mime import Letterhead
+from lifecycle.mail.recommended import NAMES
 from lifecycle.mail.render import Rendered, Renderer
 from lifecycle.mail.sections import Section
 from lifecycle.mail.transport import Letter, Transport, always_wanted
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
-
-from .shopping import NAMES
 
 NOTHING_MORE: Mapping[str, Any] = MappingProxyType({})
 
@@ -83,7 +82,7 @@ class Mailer:
         return self._allowed is None or self._allowed.match(address.lower()) is not None
 
     def reads(self, template: str) -> frozenset[str]:
-        """Which of `shopping.NAMES` the template reads; none where it is broken, which rendering says."""
+        """Which of `NAMES` the template reads; none where it is broken, which rendering says."""
         found = self._reads.get(template)
         if found is None:
             try:
@@ -104,7 +103,7 @@ class Mailer:
     ) -> tuple[Rendered, str]:
         """The rendered parts and the unsubscribe URL; `now` is in the customer's zone. Raises RenderError.
 
-        `more`: what of `shopping.NAMES` the template reads.
+        `more`: what of `NAMES` the template reads.
         """
         unsubscribe, context = self._context(envelope, customer, now, more)
         return self.renderer.render(template, context | {"event": event}), unsubscribe

@@ -19,6 +19,7 @@ from datetime import UTC, datetime, timedelta
 from lifecycle.errors import StoreError
 from lifecycle.journey.project import Project
 from lifecycle.journey.steps import Send, Set, walk_steps
+from lifecycle.mail.recommended import RECOMMENDED
 from lifecycle.store import ahead, enrollments, messages, pauses
 from lifecycle.store.database import Database
 from lifecycle.store.recorder import Recorder, Sent
@@ -32,7 +33,6 @@ from .mailer import Mailer
 from .openings import Heard, Openings
 from .recommending import refresh_if_due
 from .schedule import claim_due, recover, release_held
-from .shopping import RECOMMENDED
 
 _AT_ONCE = 500
 _ALL = 1_000_000

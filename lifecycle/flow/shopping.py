@@ -9,12 +9,8 @@ from sqlalchemy import Connection
 
 from lifecycle.core.copurchase import AT_MOST, REMEMBERED, bought, history
 from lifecycle.journey.purchases import Purchases
-from lifecycle.mail.recommended import Recommended
+from lifecycle.mail.recommended import NAMES, ORDERS, RECOMMENDED, Recommended
 from lifecycle.store import customers, products, purchases, related
-
-ORDERS, RECOMMENDED = "orders", "recommended"
-NAMES = frozenset({ORDERS, RECOMMENDED})
-"""The names under which templates read it."""
 
 _ALL = 1_000_000
 

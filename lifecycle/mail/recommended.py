@@ -1,9 +1,13 @@
-"""What `recommended(n)` is in an email."""
+"""What emails read of the shop, and what `recommended(n)` is in one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+ORDERS, RECOMMENDED = "orders", "recommended"
+NAMES = frozenset({ORDERS, RECOMMENDED})
+"""The names under which templates read what is in the shop for somebody."""
 
 
 class Recommended:

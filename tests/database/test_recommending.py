@@ -20,10 +20,10 @@ from lifecycle.core.copurchase import AT_MOST, BASKET, LEAST_TOGETHER, LOOKED_AT
 from lifecycle.core.product import Product
 from lifecycle.flow import recommending
 from lifecycle.flow.recommending import Recommending, refresh
-from lifecycle.flow.shopping import ORDERS, RECOMMENDED, shopping
+from lifecycle.flow.shopping import shopping
 from lifecycle.journey.project import Project
 from lifecycle.journey.vocabulary import Vocabulary
-from lifecycle.mail.recommended import Recommended
+from lifecycle.mail.recommended import ORDERS, RECOMMENDED, Recommended
 from lifecycle.store import products
 from lifecycle.store.database import Database
 
