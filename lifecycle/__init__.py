@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .journey.policy import Policy, QuietHours, Sender
     from .journey.purchases import Purchases
     from .journey.steps import Arm, Branch, Exit, Send, Set, Split, Wait, WaitFor
+    from .journey.utm import Utm
     from .journey.vocabulary import Attribute, Event, Flag, Property
 
 _HOMES = {
@@ -34,6 +35,7 @@ _HOMES = {
     "policy": ("Policy", "QuietHours", "Sender"),
     "purchases": ("Purchases",),
     "steps": ("Arm", "Branch", "Exit", "Send", "Set", "Split", "Wait", "WaitFor"),
+    "utm": ("Utm",),
     "vocabulary": ("Attribute", "Event", "Flag", "Property"),
 }
 _MODULE = {word: f"lifecycle.journey.{module}" for module, words in _HOMES.items() for word in words}
@@ -61,6 +63,7 @@ __all__ = [
     "Set",
     "Split",
     "Sunset",
+    "Utm",
     "Wait",
     "WaitFor",
     "always",

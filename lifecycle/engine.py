@@ -54,8 +54,13 @@ class Engine:
 
     @cached_property
     def renderer(self) -> Renderer:
-        """The emails, compiled on first use and kept in home/compiled."""
-        return Renderer(self.settings.templates, self.settings.home / "compiled")
+        """The emails, compiled on first use and kept in home/compiled, in the policy's locale, currency and UTM
+        parameters as they are now: like the sender they change by a restart."""
+        policy = self.project.policy
+        compiled = self.settings.home / "compiled"
+        return Renderer(
+            self.settings.templates, compiled, locale=policy.locale, currency=policy.currency, utm=policy.utm
+        )
 
     @property
     def lease(self) -> timedelta:

@@ -13,6 +13,10 @@ LifecycleError
 
 from __future__ import annotations
 
+import re
+
+_PLACE = re.compile(r"(.+?):(\d+)(?::(\d+))?")
+
 
 class LifecycleError(Exception):
     """The root of all errors that this package raises on purpose; `str()` is one line for a person."""
@@ -36,7 +40,7 @@ class DefinitionError(LifecycleError):
 
 
 class TemplateError(LifecycleError):
-    """An email's source cannot be compiled; `where` is "file:line", `hint` the remedy."""
+    """An email's source cannot be compiled; `where` is "file:line:column" in the author's file, `hint` the remedy."""
 
     def __init__(self, where: str, message: str, hint: str = "") -> None:
         self.where = where
@@ -79,3 +83,9 @@ class InvalidFile(LifecycleError):
 
 class StoreError(LifecycleError):
     """The database is missing, too old or too new; says which command mends it."""
+
+
+def place_of(where: str) -> tuple[str, int, int]:
+    """Split "file:line:column" or "file:line" into its parts; a number that is lacking is 0."""
+    found = _PLACE.fullmatch(where)
+    return (found[1], int(found[2]), int(found[3] or 0)) if found else (where, 0, 0)

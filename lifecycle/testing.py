@@ -82,11 +82,15 @@ class PlainRenderer(Renderer):
     def __init__(self) -> None:
         super().__init__(Path())
 
-    def render(self, name: str, context: Mapping[str, object]) -> Rendered:
-        """The name, as subject and text."""
-        return Rendered(name, f"<p>{name}</p>", name, lambda: "")
+    def locale_for(self, name: str, wanted: object) -> str:
+        """Every locale that anybody wishes."""
+        return wanted if isinstance(wanted, str) else self.locale
 
-    def summary(self, name: str, context: Mapping[str, object]) -> Summary:
+    def render(self, name: str, context: Mapping[str, object], locale: object = None) -> Rendered:
+        """The name, as subject and text."""
+        return Rendered(name, f"<p>{name}</p>", name, lambda: "", self.locale_for(name, locale))
+
+    def summary(self, name: str, context: Mapping[str, object], locale: object = None) -> Summary:
         """The name, as subject and link."""
         return Summary(name, "", f"https://shop.example/{name}")
 
@@ -115,7 +119,12 @@ class Simulation:
         self.project = project
         self.now = at.astimezone(UTC)
         self.outbox = Outbox()
-        self._renderer = None if templates is None else Renderer(templates)
+        policy = project.policy
+        self._renderer = (
+            None
+            if templates is None
+            else Renderer(templates, locale=policy.locale, currency=policy.currency, utm=policy.utm)
+        )
         self._given = database
         self._events: list[Line] = []
         self._number = 0

@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import pytest
@@ -22,7 +23,11 @@ from sqlmodel import SQLModel
 from lifecycle import clock, embedded, logs
 from lifecycle.store import tables as _tables  # noqa: F401 - defines the tables
 from lifecycle.store.database import Database
+from tests import chromium as installed
 from tests import servers
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 _OWN_POSTGRES = os.environ.get("DATABASE_URL", "")
 _OWN_REDIS = os.environ.get("REDIS_URL", "")
@@ -160,3 +165,12 @@ def redis_url(_redis_server: str) -> Iterator[str]:
         client.flushdb()
         yield url
         client.flushdb()
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Browser]:
+    """A browser for the tests of a module; they skip where there is none."""
+    if installed.find() is None:
+        pytest.skip(installed.MISSING)
+    with installed.launch() as browser:
+        yield browser

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lifecycle.errors import place_of
+
 from . import opened
 from .listing import as_json_option, console, write_json
 
@@ -74,15 +76,15 @@ def _write(problems: Sequence[Problem], project: Project | None) -> None:
     from rich.text import Text
 
     out = console()
-    for file, group in groupby(problems, key=lambda problem: problem.where.rpartition(":")[0] or problem.where):
+    for file, group in groupby(problems, key=lambda problem: place_of(problem.where)[0]):
         out.print(Text(file, style="bold"))
         for problem in group:
-            line = problem.where.rpartition(":")[2]
-            place = f"{line:>5}  " if line.isdigit() else "    -  "
+            _, line, column = place_of(problem.where)
+            place = f"{f'{line}:{column}' if column else line or '-':>5}  "
             out.print(Text.assemble((place, "cyan"), problem.message, (f"  [{problem.code}]", "dim")))
             if problem.hint:
                 out.print(Text.assemble("       ", (f"→ {problem.hint}", "green")))
-    files = len({problem.where.rpartition(":")[0] for problem in problems})
+    files = len({place_of(problem.where)[0] for problem in problems})
     click.echo(f"{_number(len(problems), 'problem')} in {_number(files, 'file')}")
 
 

@@ -134,7 +134,8 @@ def _render(settings: Settings, template: str, customer: str | None) -> tuple[Re
     domain = engine.project.policy.sender.email.rpartition("@")[2]
     number = f"{clock.now():%Y%m%d%H%M%S%f}"
     # Never the customer's own id: the unsubscribe link of a test must not unsubscribe anybody.
-    envelope = Envelope(0, _TEST_ID, "", f"test-{number}@{domain}", topic, marketing)
+    name = journey.name if journey is not None else ""
+    envelope = Envelope(0, _TEST_ID, "", f"test-{number}@{domain}", topic, marketing, name)
     moment = clock.now().astimezone(zone_named(zone, engine.project.policy.timezone))
     if template == engine.project.policy.digest.template:
         sections = _sections(settings, engine.project, customer)

@@ -88,6 +88,7 @@ def _joined(text: str) -> str:
         "customers": Later("lifecycle.cli.customers:customers", "List, show and import customers.", _PEOPLE),
         "catalog": Later("lifecycle.cli.catalog:catalog", "Import products; see what goes with what.", _PEOPLE),
         "caps": Later("lifecycle.cli.caps:caps", "See what frequency caps did; try others on history.", _PEOPLE),
+        "locales": Later("lifecycle.cli.locales:locales", "Hand emails to translators; see what is left.", _WORDS),
         "preview": Later("lifecycle.cli.preview:preview", "Render an email for a look at it.", _PEOPLE),
         "send-test": Later("lifecycle.cli.preview:send_test", "Send one email to an address of your own.", _PEOPLE),
         "pause": Later("lifecycle.cli.pause:pause", "Stop sending, all or a part of it, within a second.", _CRISIS),

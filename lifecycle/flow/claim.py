@@ -248,7 +248,7 @@ class _Judging:
         match verdict:
             case Go():
                 self.claimed.letters.append(self._to_send(row, address))
-                return write | _reserved(row, self.project, self.claimed, self.now)
+                return write | _reserved(row, self.mailer, self.claimed, self.now)
             case Defer(until, reason):
                 until = min(until, self._no_later())
                 reason = f"{SENT_AGAIN}, {reason}" if once else reason
@@ -267,7 +267,7 @@ class _Judging:
             digest = self.digests.form([row, *more][: self.project.policy.digest.most])
             self.sends.note(digest, Go(), self.now)
             self.claimed.letters.append(self._to_send(digest, address))
-            self.digests.reserve(digest, {"email": address} | _reserved(digest, self.project, self.claimed, self.now))
+            self.digests.reserve(digest, {"email": address} | _reserved(digest, self.mailer, self.claimed, self.now))
         return self.digests.has(row)
 
     def write_digests(self, connection: Connection, writes: Sequence[dict[str, Any]]) -> None:
@@ -346,7 +346,9 @@ class _Judging:
 
     def _to_send(self, row: Due, address: str | None) -> ToSend:
         return ToSend(
-            Envelope(row.id, row.customer_id, address or "", row.message_id, row.topic, row.kind == "marketing"),
+            Envelope(
+                row.id, row.customer_id, address or "", row.message_id, row.topic, row.kind == "marketing", row.journey
+            ),
             row.template,
             row.journey,
             customer_traits(row),
@@ -365,7 +367,7 @@ def _lost(verdict: Defer | Skip, now: datetime) -> dict[str, Any]:
     return {"capped_at": now, "capped_by": verdict.reason.removeprefix(CAPPED), "lost_to": list(verdict.lost_to)}
 
 
-def _reserved(row: Due, project: Project, claimed: Claimed, now: datetime) -> dict[str, Any]:
+def _reserved(row: Due, mailer: Mailer, claimed: Claimed, now: datetime) -> dict[str, Any]:
     """The columns of the last of the claim's letters."""
     return {
         "state": "sending",
@@ -374,5 +376,5 @@ def _reserved(row: Due, project: Project, claimed: Claimed, now: datetime) -> di
         "counted_at": now,
         "position": len(claimed.letters),
         "attempts": row.attempts + 1,
-        "locale": row.locale or project.policy.locale,
+        "locale": mailer.locale_for(row.template, row.locale),
     }

@@ -14,6 +14,7 @@ from typing import Any
 from lifecycle.errors import InvalidAddress, RenderError, TemplateError
 from lifecycle.journey.policy import Sender
 from lifecycle.mail.address import parse_address
+from lifecycle.mail.locales import tag
 from lifecycle.mail.mime import Letterhead
 from lifecycle.mail.recommended import NAMES
 from lifecycle.mail.render import Rendered, Renderer
@@ -34,6 +35,7 @@ class Envelope:
     message_id: str
     topic: str
     marketing: bool
+    journey: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +84,23 @@ class Mailer:
         return self._allowed is None or self._allowed.match(address.lower()) is not None
 
     def reads(self, template: str) -> frozenset[str]:
-        """Which of `NAMES` the template reads; none where it is broken, which rendering says."""
+        """Which of `NAMES` the template reads in any locale; none where it is broken, which rendering says."""
         found = self._reads.get(template)
         if found is None:
             try:
-                variables = self.renderer.compiled(template).variables
+                emails = [self.renderer.compiled(template, locale) for locale in self.renderer.locales(template)]
             except TemplateError:
-                variables = frozenset()
-            found = self._reads[template] = NAMES & {variable.partition(".")[0] for variable in variables}
+                emails = []
+            read = {variable.partition(".")[0] for email in emails for variable in email.variables}
+            found = self._reads[template] = NAMES & read
         return found
+
+    def locale_for(self, template: str, wanted: str | None) -> str:
+        """The locale in which an email is shown to somebody who wishes `wanted`; of one that is broken the default."""
+        try:
+            return self.renderer.locale_for(template, wanted)
+        except TemplateError:
+            return self.renderer.locale
 
     def render(
         self,
@@ -105,8 +115,8 @@ class Mailer:
 
         `more`: what of `NAMES` the template reads.
         """
-        unsubscribe, context = self._context(envelope, customer, now, more)
-        return self.renderer.render(template, context | {"event": event}), unsubscribe
+        unsubscribe, context = self._context(template, envelope, customer, now, more)
+        return self.renderer.render(template, context | {"event": event}, customer.get("locale")), unsubscribe
 
     def render_digest(
         self,
@@ -132,8 +142,8 @@ class Mailer:
         if not shown:
             raise UnrenderableDigestError(template, failed)
         kept = tuple(section for section in sections if section.id in shown)
-        unsubscribe, context = self._context(replace(envelope, topic=kept[0].topic), customer, now, more)
-        rendered = self.renderer.render(template, context | {"sections": [*shown.values()]})
+        unsubscribe, context = self._context(template, replace(envelope, topic=kept[0].topic), customer, now, more)
+        rendered = self.renderer.render(template, context | {"sections": [*shown.values()]}, customer.get("locale"))
         return RenderedDigest(rendered, unsubscribe, kept, failed)
 
     def _in_brief(
@@ -146,14 +156,15 @@ class Mailer:
     ) -> dict[str, Any]:
         """What a digest's template knows of a section."""
         own = replace(envelope, topic=section.topic, message_id=section.message_id)
-        return section.shown(self.renderer, self._context(own, customer, now, more)[1])
+        context = self._context(section.template, own, customer, now, more)[1]
+        return section.shown(self.renderer, context, customer.get("locale"))
 
     def _context(
-        self, envelope: Envelope, customer: Mapping[str, Any], now: datetime, more: Mapping[str, Any]
+        self, template: str, envelope: Envelope, customer: Mapping[str, Any], now: datetime, more: Mapping[str, Any]
     ) -> tuple[str, dict[str, Any]]:
         """The unsubscribe URL, and what every template may print."""
         unsubscribe = self.links.url(envelope.customer_id, envelope.topic)
-        return unsubscribe, {
+        context = {
             "customer": customer,
             "company": self._company,
             "links": {"unsubscribe": unsubscribe},
@@ -161,6 +172,9 @@ class Mailer:
             "message_id": envelope.message_id,
             **more,
         }
+        if (utm := self.renderer.utm) is not None:
+            context["utm"] = utm.query(journey=envelope.journey, template=template, topic=envelope.topic)
+        return unsubscribe, context
 
     def letter(
         self,
@@ -179,6 +193,7 @@ class Mailer:
             message_id=envelope.message_id,
             date=date,
             list_unsubscribe=unsubscribe if envelope.marketing else None,
+            headers={"Content-Language": tag(rendered.locale)},
         )
         return Letter(envelope.id, self._sender.email, envelope.address, envelope.message_id, data, wanted)
 

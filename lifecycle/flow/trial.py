@@ -30,7 +30,7 @@ from .replay import Line, Progress, replay
 _AT_ONCE = 500
 _SCORED = timedelta(days=92)
 """How far back what was sent matters at the least: fatigue looks at 90 days."""
-_BLANK = Rendered("", "", "", lambda: "")
+_BLANK = Rendered("", "", "", lambda: "", "")
 
 
 class BlankMailer(Mailer):
@@ -39,6 +39,10 @@ class BlankMailer(Mailer):
     def __init__(self, project: Project) -> None:
         links = UnsubscribeLinks("http://localhost", "signs no link that anybody ever sees")
         super().__init__(project.policy.sender, Renderer(Path()), links, NowhereTransport())
+
+    def locale_for(self, template: str, wanted: str | None) -> str:
+        """The default: there are no emails to have others."""
+        return self.renderer.locale
 
     def render(self, *_: Any, **__: Any) -> tuple[Rendered, str]:
         """Nothing, and a link to nowhere."""

@@ -18,7 +18,8 @@ def check(project: Project, templates: Path, cache: Path | None = None) -> list[
 
     `templates` is the folder of the emails, `cache` one for what is compiled.
     """
-    renderer = Renderer(templates, cache)
+    policy = project.policy
+    renderer = Renderer(templates, cache, locale=policy.locale, currency=policy.currency, utm=policy.utm)
     problems = check_policy(project)
     for journey in project.journeys.values():
         problems += check_words(journey, project.vocabulary)

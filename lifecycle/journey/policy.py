@@ -9,6 +9,8 @@ from typing import Any, Literal, TypeAlias, TypeVar, get_args
 from zoneinfo import ZoneInfo
 
 from lifecycle.errors import DefinitionError
+from lifecycle.mail.formats import is_currency
+from lifecycle.mail.locales import normal
 
 from .caps import Cap
 from .digest import Digest
@@ -17,6 +19,7 @@ from .fatigue import Fatigue, Sunset
 from .mutes import Mute
 from .origin import here, is_text
 from .purchases import Purchases
+from .utm import Utm
 
 Consent: TypeAlias = Literal["opt_in", "opt_out"]
 T = TypeVar("T")
@@ -70,6 +73,8 @@ class Policy:
     sunset: Sunset | None
     digest: Digest
     purchases: Purchases | None
+    currency: str
+    utm: Utm | None
     defined_at: str = field(compare=False)
 
     def __init__(
@@ -86,6 +91,8 @@ class Policy:
         sunset: Sunset | None = None,
         digest: Digest | None = None,
         purchases: Purchases | None = None,
+        currency: str = "USD",
+        utm: Utm | None = None,
     ) -> None:
         origin = here()
         caps = _list_of(Cap, caps, "Cap(3, per=days(7))")
@@ -98,8 +105,14 @@ class Policy:
             raise DefinitionError(
                 origin, f"timezone={timezone!r} is unknown", "write one like 'Asia/Jakarta'"
             ) from None
+        if normal(locale) is None:
+            raise DefinitionError(origin, f"locale={locale!r} is unknown", "write one like 'id' or 'en_GB'")
+        if not is_currency(currency):
+            raise DefinitionError(origin, f"currency={currency!r} is unknown", "write a code like 'IDR'")
         if consent not in get_args(Consent):
             raise DefinitionError(origin, f"consent={consent!r} is unknown", "say 'opt_in' or 'opt_out'")
+        if utm is not None and not isinstance(utm, Utm):
+            raise DefinitionError(origin, f"utm={utm!r} is no Utm", 'write utm=Utm("newsletter")')
         names = [cap.name for cap in caps]
         if len(set(names)) < len(names):
             raise DefinitionError(origin, "two caps are the same", "drop one")
@@ -117,6 +130,8 @@ class Policy:
             "sunset": sunset,
             "digest": digest or Digest(),
             "purchases": purchases,
+            "currency": currency,
+            "utm": utm,
             "defined_at": origin,
         }
         for attribute, value in values.items():

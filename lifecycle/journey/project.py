@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from lifecycle.errors import place_of
+
 from .journey import Journey
 from .policy import Policy
 from .vocabulary import Vocabulary
@@ -32,7 +34,6 @@ class Problem:
         return f"{self.where}: {self.message} [{self.code}]" + (f"\n    {self.hint}" if self.hint else "")
 
 
-def by_line(problem: Problem) -> tuple[str, int]:
-    """The key that sorts problems by file and line."""
-    file, _, line = problem.where.rpartition(":")
-    return (file, int(line)) if line.isdigit() else (problem.where, 0)
+def by_line(problem: Problem) -> tuple[str, int, int]:
+    """The key that sorts problems by file, line and column."""
+    return place_of(problem.where)

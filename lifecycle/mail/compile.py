@@ -1,228 +1,89 @@
 """An email compiled once: MJML → HTML with inlined styles → Jinja source, beside subject, preheader and text.
 
-Steps: expand includes; check Jinja; mask its tokens; check the structure; MJML; premailer; put the tokens back.
+`lay_out` expands includes, checks, masks the Jinja tokens, and runs MJML and premailer: once for all locales. `finish`
+guards the links, derives the text part and puts the tokens back: once per locale, and cheap.
 """
 
 from __future__ import annotations
 
-import difflib
 import hashlib
-import logging
 import re
-import warnings
-from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
 
-from jinja2 import TemplateSyntaxError, nodes
+from jinja2 import nodes
 
 from lifecycle.errors import TemplateError
+from lifecycle.journey.utm import Utm
 from lifecycle.mail.compiled import CompiledEmail
-from lifecycle.mail.environment import Sandbox, html_environment, text_environment
-from lifecycle.mail.links import link_source, with_marks
-from lifecycle.mail.mask import Masked, Token, literal
-from lifecycle.mail.outline import Outline, outline
-from lifecycle.mail.source import Source, read_source
+from lifecycle.mail.environment import text_environment
+from lifecycle.mail.layout import LaidOut, lay_out
+from lifecycle.mail.links import link_source
+from lifecycle.mail.locales import language, tag
+from lifecycle.mail.mask import Token, literal
+from lifecycle.mail.source import Source, place, read_source
+from lifecycle.mail.syntax import parse
 from lifecycle.mail.text import plain_text
+from lifecycle.mail.urls import as_is, guarded, replace_urls
+from lifecycle.mail.utm import Slots
 from lifecycle.mail.variables import variables_read
 
-__all__ = ["CompiledEmail", "compile_email"]
+__all__ = ["CompiledEmail", "LaidOut", "compile_email", "finish", "lay_out"]
 
-_MJML_TAG = re.compile(r"""<mj-[^\s>/]+(?:"[^"]*"|'[^']*'|[^"'>])*>""", re.IGNORECASE)
-_QUOTED = re.compile(r""""[^"]*"|'[^']*'""")
-_TITLE = re.compile(r"(<mj-title[^>]*>)(.*?)(</mj-title)", re.DOTALL | re.IGNORECASE)
-_WEB_FONTS = re.compile(r"<!--\[if !mso\]><!-->\s*<link\b.*?<!--<!\[endif\]-->", re.DOTALL)
-_URL_ATTRIBUTE = re.compile(
-    r"""(\s(?:href|src|srcset|action|background|poster)\s*=\s*)("[^"]*"|'[^']*')""", re.IGNORECASE
-)
-_KNOWN_SCHEME = re.compile(r"\s*(?:https?://|mailto:|tel:|sms:|cid:|/|#|\?)", re.IGNORECASE)
-_STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL | re.IGNORECASE)
-_INDENT = re.compile(r"\n\s+")
+_LANG = re.compile(r'(<(?:html|div)\b[^>]*?\slang=")([^"]*)"')
 
 
-def compile_email(folder: Path, name: str) -> CompiledEmail:
+def compile_email(folder: Path, name: str, utm: Utm | None = None) -> CompiledEmail:
     """Compile `folder/name.mjml` and the `name.txt` beside it, if any; takes about 65 ms.
 
-    Raises TemplateError with file:line, the reason and the remedy.
+    With `utm` its links get the parameters that the context has as `utm`.
+
+    Raises TemplateError with file:line:column, the reason and the remedy.
     """
-    source = read_source(folder, name)
-    environment = html_environment()
-    places = {variable: source.where(line) for variable, line in _variables(source, environment).items()}
-    masked = Masked(source.mjml, environment)
-    found = outline(source, masked, _mjml_attributes())
-    link, html = link_source(_to_html(source, masked, found), masked)
-    subject, preheader = (masked.replace(part, _original) for part in (found.title, found.preview))
-    if source.text is None:
-        text = plain_text(html, masked)
+    return finish(lay_out(read_source(folder, name)), "en", utm)
+
+
+def finish(laid: LaidOut, locale: str, utm: Utm | None = None) -> CompiledEmail:
+    """Make the sources of all parts, in that locale; raises TemplateError where the text written by hand is wrong."""
+    masked, written, places = laid.masked, laid.source.text, dict(laid.places)
+    link, html = link_source(laid.html, masked)
+    subject, preheader = (masked.replace(part, _original) for part in (laid.subject, laid.preheader))
+    slots = None if utm is None else Slots(masked, utm.hosts)
+    if written is None:
+        text = plain_text(replace_urls(html, slots.in_text) if slots else html, masked)
     else:
-        text = source.text
-        for variable, line in _text_variables(source).items():
-            places.setdefault(variable, f"{source.path.with_suffix('.txt')}:{line}")
-    final = masked.replace(_guard_urls(literal(html), masked), _original)
+        text = slots.in_written(written, html) if slots else written
+        for variable, place in _text_places(laid.source).items():
+            places.setdefault(variable, place)
+    html = literal(_in_language(html, locale))
+    html, link_places = guarded(
+        html, masked, lambda at: laid.source.at(masked.origin(at)), slots.in_html if slots else as_is
+    )
+    final = masked.replace(html, _original)
     version = hashlib.blake2b("\0".join((subject, preheader, final, text)).encode(), digest_size=8).hexdigest()
-    return CompiledEmail(name, subject, preheader, final, text, link, frozenset(places), places, version)
+    return CompiledEmail(
+        laid.source.name, subject, preheader, final, text, link, frozenset(places), places, link_places, version, locale
+    )
 
 
 def _original(token: Token) -> str:
     return token.source
 
 
-# Jinja
+def _text_places(source: Source) -> dict[str, str]:
+    def at(offset: int) -> str:
+        return place(str(source.path.with_suffix(".txt")), source.text or "", offset)
 
-
-def _variables(source: Source, environment: Sandbox) -> dict[str, int]:
-    return variables_read(_parse(source.mjml, environment, source.where))
-
-
-def _text_variables(source: Source) -> dict[str, int]:
-    def where(line: int) -> str:
-        return f"{source.path.with_suffix('.txt')}:{line}"
-
-    tree = _parse(source.text or "", text_environment(), where)
+    tree = parse(source.text or "", text_environment(), at)
     for found in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
-        raise TemplateError(where(found.lineno), "a text part cannot include", "write it out")
-    return variables_read(tree)
+        raise TemplateError(at(found.lineno), "a text part cannot include", "write it out")
+    return {variable: at(offset) for variable, offset in variables_read(tree).items()}
 
 
-def _parse(text: str, environment: Sandbox, where: Callable[[int], str]) -> nodes.Template:
-    try:
-        tree = environment.parse(text)
-        # Jinja itself puts off an unknown filter inside an `if` until it runs.
-        for call in tree.find_all(nodes.Filter):
-            _check_known("filter", call, environment.filters, where)
-        for test in tree.find_all(nodes.Test):
-            _check_known("test", test, environment.tests, where)
-        environment.compile(tree, raw=True)
-    except TemplateSyntaxError as error:
-        message = (error.message or str(error)).rstrip(".")
-        raise TemplateError(where(error.lineno), f"Jinja: {message}", "mend the {{ … }} or {% … %} there") from error
-    return tree
+def _in_language(html: str, locale: str) -> str:
+    """The HTML saying its language: what the author wrote if it is the same one, else the locale's own tag."""
 
+    def say(found: re.Match[str]) -> str:
+        written = found[2].replace("-", "_")
+        return f'{found[1]}{found[2] if language(written) == language(locale) else tag(locale)}"'
 
-def _check_known(
-    kind: str, call: nodes.Filter | nodes.Test, known: Mapping[str, object], where: Callable[[int], str]
-) -> None:
-    if call.name in known:
-        return
-    words = sorted(filter(str.isalpha, known))
-    close = difflib.get_close_matches(call.name, words, 1)
-    hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(words)}"
-    raise TemplateError(where(call.lineno), f"unknown {kind} {call.name!r}", hint)
-
-
-# MJML and premailer, imported where they are used: rendering from the cache must not load them
-
-
-def _mjml_attributes() -> dict[str, frozenset[str]]:
-    from mjml.core.registry import register_core_components
-
-    components: dict[str, Any] = register_core_components()
-    return {name: frozenset({*kind.allowed_attrs(), *kind.default_attrs()}) for name, kind in components.items()}
-
-
-def _to_html(source: Source, masked: Masked, found: Outline) -> str:
-    ampersand = masked.salt + "ampz"
-    mjml = with_marks(masked, found.links)
-    mjml = _TITLE.sub(lambda tag: tag[1] + _shield(tag[2], ampersand) + tag[3], mjml)
-    mjml = _MJML_TAG.sub(lambda tag: _QUOTED.sub(lambda value: _shield_value(value[0], ampersand), tag[0]), mjml)
-    mjml = masked.replace(mjml, lambda token: _hide(token, found))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # theirs, not the author's
-        html = _run_mjml(source, mjml)
-        html = re.sub(rf"{ampersand}(#?\w+;)?", lambda match: f"&{match[1] or 'amp;'}", html)
-        html = _run_premailer(_WEB_FONTS.sub("", html))
-    html = html.replace("</head>", _font_links(html, found.fonts) + "</head>", 1)
-    html = _STYLE.sub(lambda style: _ascii_css(style[0]), html)
-    html = _INDENT.sub("\n", html)
-    html = html.replace("\n.", "\n .")  # or SMTP doubles the dot, which costs every email a copy
-    html = re.sub(f"<!--({masked.pattern.pattern})-->", r"\1", html)
-    for word, token in masked.tokens.items():
-        if word not in html:
-            raise TemplateError(
-                source.where(token.line), f"{token.source} is lost in the layout", "move it into <mj-text>"
-            )
-    return html
-
-
-def _shield(text: str, ampersand: str) -> str:
-    # MJML writes attribute values and the title raw into HTML attributes: `&quot;` would end them.
-    return text.replace("&", ampersand).replace('"', f"{ampersand}quot;")
-
-
-def _shield_value(value: str, ampersand: str) -> str:
-    return value[0] + _shield(value[1:-1], ampersand) + value[-1]
-
-
-def _hide(token: Token, found: Outline) -> str:
-    if token.word in found.blocks:
-        return f"<mj-raw><!--{token.word}--></mj-raw>"
-    return f"<!--{token.word}-->" if token.word in found.flow else token.word
-
-
-def _run_mjml(source: Source, mjml: str) -> str:
-    from mjml import mjml_to_html
-    from mjml.elements.head import MjFont, MjStyle
-
-    class Font(MjFont):  # type: ignore[misc]
-        """Does nothing: MJML cannot take a font twice or one that it knows, so the links are written here."""
-
-        def handler(self) -> None:
-            return None
-
-    class Style(MjStyle):  # type: ignore[misc]
-        """Never `inline`: premailer inlines all rules, and MJML would need another library for it."""
-
-        def get_attr(self, name: str, *, missing_ok: bool = False) -> Any:
-            return "" if name == "inline" else super().get_attr(name, missing_ok=missing_ok)
-
-    try:
-        return str(mjml_to_html(mjml, custom_components=[Font, Style]).html)
-    except Exception as error:  # the package raises anything from KeyError to AssertionError on odd input
-        reason = f"{type(error).__name__}: {error}".rstrip(": ")
-        raise TemplateError(
-            source.where(1), f"MJML cannot lay this email out: {reason}", "undo the latest change"
-        ) from error
-
-
-def _run_premailer(html: str) -> str:
-    from premailer import Premailer
-
-    # lxml keeps the document type only in capitals.
-    html = re.sub(r"^\s*<!doctype html>", "<!DOCTYPE html>", html, flags=re.IGNORECASE)
-    # MJML's own first sheet sets every cell to what programs that need it read from the sheet; inlined, it would
-    # make up a third of the mail.
-    html = html.replace("<style ", '<style data-premailer="ignore" ', 1)
-    inliner = Premailer(
-        html,
-        disable_validation=True,
-        keep_style_tags=True,
-        strip_important=False,
-        allow_network=False,
-        cssutils_logging_level=logging.CRITICAL,
-    )
-    return str(inliner.transform(pretty_print=False))
-
-
-def _font_links(html: str, fonts: Mapping[str, str]) -> str:
-    used = [href for name, href in fonts.items() if re.search(rf'font-family:[^;"}}]*{re.escape(name)}', html)]
-    links = "".join(f'\n<link href="{href}" rel="stylesheet" type="text/css">' for href in used)
-    return f"<!--[if !mso]><!-->{links}\n<!--<![endif]-->\n" if links else ""
-
-
-def _ascii_css(style: str) -> str:
-    # Mail goes out as ASCII with numeric references, which style sheets do not know.
-    return re.sub(r"[^\x00-\x7f]", lambda match: f"\\{ord(match[0]):06x} ", style)
-
-
-def _guard_urls(html: str, masked: Masked) -> str:
-    """Put `safe_url` around every URL whose scheme could come from data."""
-
-    def guard(match: re.Match[str]) -> str:
-        value = match[2][1:-1]
-        first = masked.pattern.search(value)
-        if not first or _KNOWN_SCHEME.match(value[: first.start()]):
-            return match[0]
-        quote = match[2][0]
-        return f"{match[1]}{quote}{{% filter safe_url %}}{value}{{% endfilter %}}{quote}"
-
-    return _URL_ATTRIBUTE.sub(guard, html)
+    return _LANG.sub(say, html)

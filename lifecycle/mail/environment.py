@@ -10,11 +10,16 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
-from lifecycle.mail import filters
+from lifecycle.mail import filters, urls, utm
 
 # Each would let data skip the escaping, break replays, or print nothing that belongs in a letter.
 _REMOVED_FILTERS = ("safe", "urlize", "xmlattr", "tojson", "random", "pprint", "attr")
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
+# And what turns the rest of a line around: nobody's name needs it, and "pay 12" must not read "pay 21". Marks and
+# isolates stay, by which Arabic and Hebrew are written right; they move nothing that stands outside them.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\ud800-\udfff]")
+LONGEST_TEXT = 1_000_000
+"""Characters that one value may have; so what is too large for any email costs no time."""
+_NO_TEXT = (Mapping, list, tuple, set, frozenset, bytes)
 
 
 class Missing(StrictUndefined):
@@ -49,6 +54,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             value = obj.get(attribute, self)
             if value is self:
                 return self.undefined(obj=obj, name=attribute)
+            if type(value) is str and len(value) > LONGEST_TEXT:
+                raise too_long(value)  # before any filter works on it
             return Empty(obj=obj, name=attribute) if value is None else value
         if isinstance(obj, Missing) and obj._undefined_obj is not missing:
             # So that `customer.address.city | default("…")` serves a customer without an address.
@@ -62,10 +69,25 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
 
 def clean(value: object) -> object:
-    """Return what is printed for a value: text loses control characters and lone surrogates, which no mail may hold."""
-    if type(value) is str and not value.isprintable():
-        return _CONTROLS.sub("", value.replace("\r\n", "\n").replace("\r", "\n"))
+    """Return what is printed for a value: text without what no mail may hold or what reverses the text after it.
+
+    Raises ValueError for a collection: no letter greets ['Siti'].
+    """
+    if isinstance(value, str):
+        if len(value) > LONGEST_TEXT:
+            raise too_long(value)
+        if value.isprintable():
+            return value
+        # `type` and `str`, because a filter may have escaped it already, which must stay known.
+        return type(value)(_CONTROLS.sub("", str(value).replace("\r\n", "\n").replace("\r", "\n")))
+    if isinstance(value, _NO_TEXT):
+        raise ValueError(f"a {type(value).__name__} is printed where text is expected; take one of it, or join it")
     return value
+
+
+def too_long(text: str) -> ValueError:
+    """Return the error about a text that no email has room for."""
+    return ValueError(f"{text[:20]!r}… is a text of {len(text):,} characters, and there is room for {LONGEST_TEXT:,}")
 
 
 def is_none(value: object) -> bool:
@@ -91,8 +113,15 @@ def _environment(**options: bool) -> Sandbox:
         default=filters.default,
         d=filters.default,
         money=filters.money,
-        date=filters.calendar_date,
-        safe_url=filters.safe_url,
+        number=filters.number,
+        percent=filters.percent,
+        date=filters.date,
+        time=filters.time,
+        datetime=filters.datetime,
+        link=urls.link,
+        picture=urls.picture,
+        pictures=urls.pictures,
+        tagged=utm.tag_in_html if options["autoescape"] else utm.tag_in_text,
     )
     environment.tests["none"] = is_none
     del environment.globals["lipsum"]

@@ -1,20 +1,16 @@
-"""The filters that templates may use beside Jinja's own."""
+"""The filters that templates may use beside Jinja's own; some write for the locale of whoever gets the email."""
 
 from __future__ import annotations
 
-import re
-from datetime import date, datetime
-from decimal import ROUND_HALF_UP, Decimal, InvalidOperation
-from functools import lru_cache
+from typing import Any
 
-from jinja2 import Undefined
+from jinja2 import Undefined, pass_context
+from jinja2.runtime import Context
 
-_SYMBOLS = {"USD": "$", "EUR": "€", "GBP": "£", "JPY": "¥", "IDR": "Rp ", "INR": "₹", "AUD": "A$", "CAD": "C$"}
-_WITHOUT_CENTS = frozenset({"JPY", "KRW", "IDR", "VND", "CLP"})
-_SAFE_SCHEMES = frozenset({"http", "https", "mailto", "tel", "sms", "cid"})
-# What browsers drop before they read the scheme (WHATWG URL, "remove all ASCII tab or newline").
-_IGNORED_IN_SCHEME = re.compile(r"[\x00-\x20\x7f-\xa0\xad\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
-_SCHEME = re.compile(r"([^/?#]*?):")
+from lifecycle.mail import formats
+
+# What a template that is rendered without an engine around it is shown in.
+_LOCALE, _CURRENCY = "en", "USD"
 
 
 def default(value: object, fallback: object = "", boolean: bool = False) -> object:
@@ -24,50 +20,48 @@ def default(value: object, fallback: object = "", boolean: bool = False) -> obje
     return fallback if boolean and not value else value
 
 
-def money(value: object, currency: str = "USD") -> str:
-    """Return an amount for people: 29.325 → "$29.33"; halves round up, currencies without cents show none."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
-        raise ValueError(f"money expects a number, not {type(value).__name__}")
-    return _in_money(value, currency)
+@pass_context
+def money(context: Context, value: Any, currency: object = "") -> str:
+    """Return an amount as the customer's locale writes it; without a currency it is in the policy's."""
+    code = str(currency) or context.get("_currency", _CURRENCY)
+    return formats.money(_given(value), code, context.get("locale", _LOCALE))
 
 
-@lru_cache(maxsize=1024, typed=True)  # one email says the same amount in subject, text and HTML
-def _in_money(value: int | float | str | Decimal, currency: str) -> str:
-    try:
-        amount = Decimal(str(value))
-        if amount.is_nan():
-            raise InvalidOperation
-        amount = amount.quantize(Decimal(1) if currency in _WITHOUT_CENTS else Decimal("0.01"), ROUND_HALF_UP)
-    except InvalidOperation as error:
-        raise ValueError(f"money expects a number, not {str(value)[:40]!r}") from error
-    sign = "-" if amount < 0 else ""
-    return f"{sign}{_SYMBOLS.get(currency, currency + ' ')}{abs(amount):,}"
+@pass_context
+def number(context: Context, value: Any, decimals: int | None = None) -> str:
+    """Return a number as the customer's locale writes it: 1234.5 → "1,234.5"."""
+    return formats.number(_given(value), decimals, context.get("locale", _LOCALE))
 
 
-def calendar_date(value: object, pattern: str = "") -> str:
-    """Return a date for people: 1997-03-20 → "20 March 1997", or by a strftime pattern."""
-    if isinstance(value, str):
-        text, value = value, _parsed(value)
-        if value is None:
-            raise ValueError(f"date expects a date like 1997-03-20, not {text[:40]!r}")
-    if not isinstance(value, date):
-        raise ValueError(f"date expects a date, not {type(value).__name__}")
-    return value.strftime(pattern) if pattern else f"{value.day} {value:%B} {value.year}"
+@pass_context
+def percent(context: Context, value: Any, decimals: int | None = None) -> str:
+    """Return a share of one: 0.1 → "10%"."""
+    return formats.percent(_given(value), decimals, context.get("locale", _LOCALE))
 
 
-def _parsed(text: str) -> datetime | None:
-    try:
-        return datetime.fromisoformat(text)
-    except ValueError:
-        return None
+@pass_context
+def date(context: Context, value: object, style: str = "long") -> str:
+    """Return the day that it is or was for the customer: "March 20, 1997"."""
+    return _moment(context, value, "date", style)
 
 
-def safe_url(value: str) -> str:
-    """Return the URL, or "#" when its scheme could run code (`javascript:`, `data:`, …).
+@pass_context
+def time(context: Context, value: object, style: str = "short") -> str:
+    """Return the time of day that it is or was for the customer: "9:00 AM"."""
+    return _moment(context, value, "time", style)
 
-    The value is already escaped for HTML: this runs around the whole attribute, so parts cannot add up to a scheme.
-    """
-    if value.startswith(("https://", "http://")):
-        return value
-    found = _SCHEME.match(_IGNORED_IN_SCHEME.sub("", value))
-    return "#" if found and found[1].lower() not in _SAFE_SCHEMES else value
+
+@pass_context
+def datetime(context: Context, value: object, style: str = "medium") -> str:
+    """Return day and time as they are or were for the customer."""
+    return _moment(context, value, "datetime", style)
+
+
+def _moment(context: Context, value: object, kind: formats.Kind, style: str) -> str:
+    zone = getattr(context.get("now"), "tzinfo", None)
+    return formats.moment(_given(value), kind, style, context.get("locale", _LOCALE), zone)
+
+
+def _given(value: Any) -> Any:
+    """Return the value; one that is missing raises the error that names it."""
+    return str(value) if isinstance(value, Undefined) else value

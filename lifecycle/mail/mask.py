@@ -9,29 +9,16 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from jinja2 import Environment
 
-OUTPUT = "output"
+from lifecycle.mail.tokens import Token, cut, lexemes
+
+__all__ = ["VOID_TAGS", "Masked", "Token", "literal"]
+
 VOID_TAGS = frozenset(
     ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 )
-
-
-@dataclass(frozen=True)
-class Token:
-    """One Jinja token: `keyword` is "output", "raw", or the statement's first word; `line` is where it stands."""
-
-    word: str
-    source: str
-    keyword: str
-    line: int
-
-    @property
-    def is_statement(self) -> bool:
-        """Whether it controls what is printed instead of printing."""
-        return self.keyword not in (OUTPUT, "raw")
 
 
 class Masked:
@@ -39,32 +26,41 @@ class Masked:
 
     def __init__(self, source: str, environment: Environment) -> None:
         """Raises jinja2.TemplateSyntaxError."""
-        self.salt = _unused_salt(source)
+        self.salt = unused_salt(source)
         self.tokens: dict[str, Token] = {}
         self._starts: list[int] = []
-        self._lines: list[int] = []
+        self._pieces: list[Token | int] = []  # a token, or the offset in the source of a text
         parts: list[str] = []
         length = 0
-        for line, keyword, text in _tokens(source, environment):
-            if keyword:
-                token = Token(f"{self.salt}{len(self.tokens)}z", text, keyword, line)
-                self.tokens[token.word] = token
-                text = token.word
+        for piece in cut(lexemes(source, environment)):
+            if isinstance(piece, Token):
+                text = f"{self.salt}{len(self.tokens)}z"
+                self.tokens[text] = piece
+            else:
+                text = piece.text
             self._starts.append(length)
-            self._lines.append(line)
+            self._pieces.append(piece if isinstance(piece, Token) else piece.start)
             parts.append(text)
             length += len(text)
         self.text = "".join(parts)
         self.pattern = re.compile(rf"{self.salt}\d+z")
 
-    def line_at(self, offset: int) -> int:
-        """Return the line of the source that a position in the masked text comes from."""
-        piece = bisect_right(self._starts, offset) - 1
-        return self._lines[piece] + self.text.count("\n", self._starts[piece], offset)
+    def origin(self, offset: int) -> int:
+        """Return the offset in the source that one in the masked text comes from."""
+        index = bisect_right(self._starts, offset) - 1
+        piece = self._pieces[index]
+        return piece.start if isinstance(piece, Token) else piece + offset - self._starts[index]
 
     def words(self, text: str) -> list[str]:
         """Return the words in a text, in order."""
         return self.pattern.findall(text)
+
+    def word_for(self, source: str) -> str:
+        """Return a word for Jinja source that the compiler adds and that prints something."""
+        found = next((word for word, token in self.tokens.items() if token.source == source), None)
+        word = found or f"{self.salt}{len(self.tokens)}z"
+        self.tokens.setdefault(word, Token(0, source, "output"))
+        return word
 
     def replace(self, text: str, by: Callable[[Token], str]) -> str:
         """Return the text with each word replaced."""
@@ -76,30 +72,9 @@ def literal(text: str) -> str:
     return re.sub(r"\{(?=[{%#])", "{{ '{' }}", text)
 
 
-def _unused_salt(source: str) -> str:
+def unused_salt(text: str) -> str:
+    """Return the beginning of words that a text does not hold."""
     salt = "jq"
-    while salt in source:
+    while salt in text:
         salt += "q"
     return salt + "x"
-
-
-def _tokens(source: str, environment: Environment) -> list[tuple[int, str, str]]:
-    """Return (line, keyword or "", text) of the pieces of a source; comments are dropped."""
-    pieces: list[tuple[int, str, str]] = []
-    inside = ""  # the kind of token being collected
-    start, keyword, text = 1, "", ""
-    for line, kind, value in environment.lex(source):
-        if not inside and kind == "data":
-            pieces.append((line, "", value))
-        elif not inside:
-            inside, start, text = kind.removesuffix("_begin"), line, value
-            keyword = {"variable": OUTPUT, "raw": "raw"}.get(inside, "")
-        else:
-            text += value
-            if kind == "name" and not keyword:
-                keyword = value
-            if kind == f"{inside}_end":
-                if inside != "comment":
-                    pieces.append((start, keyword, text.rstrip()))  # `-%}` comes with the space it eats
-                inside = ""
-    return pieces

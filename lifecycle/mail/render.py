@@ -2,27 +2,33 @@
 
 from __future__ import annotations
 
-import json
-import os
 import re
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from functools import cache
+from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import blake2b
-from importlib.metadata import version
 from pathlib import Path
+from types import CodeType
 
 from jinja2 import Template, UndefinedError
 from jinja2.runtime import Context
 
 from lifecycle.errors import RenderError
+from lifecycle.journey.utm import Utm
+from lifecycle.mail.cache import PARTS, Cache, Edition
+from lifecycle.mail.catalogue import Catalogue, catalogue_files, read_catalogue
 from lifecycle.mail.compiled import CompiledEmail
-from lifecycle.mail.environment import html_environment, text_environment
+from lifecycle.mail.environment import Sandbox, html_environment, text_environment
 from lifecycle.mail.links import main_link
-from lifecycle.mail.source import Source, email_names, read_source
+from lifecycle.mail.locales import formatting, negotiated, normal, variants
+from lifecycle.mail.source import email_names, read_source
+from lifecycle.mail.speech import Speech
+from lifecycle.mail.urls import BadLinkError
 
-LARGEST_PART = 1_000_000  # characters
+LARGEST_PART = 1_000_000  # bytes in UTF-8
+LONGEST_LINE = 15_000  # characters of a subject: servers refuse or cut headers from about 100,000 bytes on
+
+_LINK_REMEDY = "give it a whole URL, or show it only {% if %} there is one"
 
 _GAPS = re.compile(r"\n{3,}")
 _SUBJECT_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -36,6 +42,8 @@ class Rendered:
     html: str
     text: str
     render_preheader: Callable[[], str] = field(repr=False, compare=False)
+    locale: str
+    """In which it was rendered."""
 
     @property
     def preheader(self) -> str:
@@ -53,8 +61,12 @@ class Summary:
 
 
 @dataclass(frozen=True, slots=True)
-class _Templates:
+class _Ready:
+    """An edition as it is rendered for those of one formatting locale."""
+
     email: CompiledEmail
+    around: Mapping[str, object]
+    """What its templates know besides the context: Jinja's functions, its speech, the locale."""
     subject: Template
     preheader: Template
     html: Template
@@ -65,85 +77,167 @@ class _Templates:
 class Renderer:
     """Renders the emails of a folder; each is compiled at most once per version of its source.
 
-    `cache` is a folder for what was compiled, shared between processes. One renderer sees one state of the
-    templates: make a new one to see changes.
+    `cache` is a folder for what was compiled, shared between processes. `locale` is the one that emails are written
+    in, and get who wishes none that there is; `currency` is that of amounts that do not name theirs. One renderer sees
+    one state of the templates: make a new one to see changes.
     """
 
-    def __init__(self, templates: Path, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        templates: Path,
+        cache: Path | None = None,
+        *,
+        locale: str = "en",
+        currency: str = "USD",
+        utm: Utm | None = None,
+    ) -> None:
+        self.utm = utm
         self._folder = templates
-        self._cache = cache
+        self._cache = Cache(cache)
+        self._locale = locale
         self._html = html_environment()
         self._text = text_environment()
-        self._globals = {**self._html.globals, **self._text.globals}
-        self._ready: dict[str, _Templates] = {}
+        self._globals = {**self._html.globals, **self._text.globals, "_currency": currency}
+        if utm is not None:
+            self._globals["utm"] = utm.query()  # of what is no message of a journey
+        self._editions: dict[str, dict[str, Edition]] = {}
+        self._ready: dict[tuple[str, str | None], _Ready] = {}
+
+    @cached_property
+    def locale(self) -> str:
+        """The default locale, as Babel spells it."""
+        return normal(self._locale) or "en"
 
     def names(self) -> list[str]:
         """Return the names of all emails, sorted."""
         return email_names(self._folder)
 
-    def compiled(self, name: str) -> CompiledEmail:
-        """Return the compiled email; raises TemplateError where its source is wrong."""
-        return self._templates(name).email
+    def locales(self, name: str) -> tuple[str, ...]:
+        """Return the locales that an email exists in, the default one first; raises as `compiled`."""
+        return tuple(self._editions_of(name))
 
-    def render(self, name: str, context: Mapping[str, object]) -> Rendered:
-        """Render all parts for one customer; `context` holds plain data only.
+    def locale_for(self, name: str, wanted: object) -> str:
+        """Return the locale in which an email is shown to somebody who wishes `wanted`; raises as `compiled`."""
+        theirs = _normal(wanted)
+        if theirs is None or theirs == self.locale:
+            return self.locale  # known without compiling anything
+        return negotiated(theirs, self.locales(name))
+
+    def compiled(self, name: str, locale: str | None = None) -> CompiledEmail:
+        """Return the compiled email; raises TemplateError where its source is wrong."""
+        return self._editions_of(name)[self.locale_for(name, locale)].email
+
+    def render(self, name: str, context: Mapping[str, object], locale: object = None) -> Rendered:
+        """Render all parts for one customer, who wishes that locale; `context` holds plain data only.
 
         Raises RenderError naming the template and, when one is missing, the variable; TemplateError as `compiled`.
         """
-        templates = self._ready.get(name) or self._templates(name)
+        ready = self._for(name, locale)
         try:
-            data = {**self._globals, **context}
-            subject = _render(templates.subject, data)
-            html = _render(templates.html, data)
-            text = _render(templates.text, data)
+            data = {**ready.around, **context}
+            subject = _render(ready.subject, data)
+            html = _render(ready.html, data)
+            text = _render(ready.text, data)
         except Exception as error:  # one email's data must never stop the others
-            raise _unrenderable(templates.email, context, error) from error
-        if len(html) > LARGEST_PART or len(text) > LARGEST_PART:
-            raise RenderError(name, f"a part is larger than {LARGEST_PART:,} characters; shorten the data")
+            raise _unrenderable(ready.email, context, error) from error
+        if _is_too_large(html) or _is_too_large(text):
+            raise RenderError(name, f"a part is larger than {LARGEST_PART:,} bytes; shorten the data")
+        _check_line(name, "subject", subject)
         if "\n\n\n" in text:
             text = _GAPS.sub("\n\n", text)
-        return Rendered(_one_line(subject), html, text, lambda: _one_line(_render(templates.preheader, data)))
+        render_preheader = lambda: _one_line(_render(ready.preheader, data))
+        return Rendered(_one_line(subject), html, text, render_preheader, ready.email.locale)
 
-    def summary(self, name: str, context: Mapping[str, object]) -> Summary:
+    def summary(self, name: str, context: Mapping[str, object], locale: object = None) -> Summary:
         """What a digest shows of this email, for one customer; raises as `render`."""
-        templates = self._ready.get(name) or self._templates(name)
+        ready = self._for(name, locale)
         try:
-            data = {**self._globals, **context}
-            subject, preheader, links = (
-                _render(part, data) for part in (templates.subject, templates.preheader, templates.link)
-            )
+            data = {**ready.around, **context}
+            subject, preheader, links = (_render(part, data) for part in (ready.subject, ready.preheader, ready.link))
         except Exception as error:
-            raise _unrenderable(templates.email, context, error) from error
+            raise _unrenderable(ready.email, context, error) from error
+        _check_line(name, "subject", subject)
+        _check_line(name, "preheader", preheader)
         return Summary(_one_line(subject), _one_line(preheader), _one_line(main_link(links)))
 
-    def _templates(self, name: str) -> _Templates:
-        if name not in self._ready:
-            email = self._load(name)
-            self._ready[name] = _Templates(
-                email,
-                self._text.from_string(email.subject),
-                self._text.from_string(email.preheader),
-                self._html.from_string(email.html),
-                self._text.from_string(email.text),
-                self._text.from_string(email.link),
-            )
-        return self._ready[name]
+    def _for(self, name: str, locale: object) -> _Ready:
+        # What customers wish is normalized first: rubbish must not fill the memory.
+        wanted = _normal(locale)
+        return self._ready.get((name, wanted)) or self._make_ready(name, wanted)
 
-    def _load(self, name: str) -> CompiledEmail:
-        path = self._cache and self._cache / f"{_digest(read_source(self._folder, name))}.json"
-        if path and (email := _read_cached(path)):
-            return email
-        from lifecycle.mail.compile import compile_email  # loads mjml, premailer and lxml, half a second
+    def _make_ready(self, name: str, wanted: str | None) -> _Ready:
+        edition = self._editions_of(name)[negotiated(wanted, self.locales(name))]
+        email = edition.email
+        speech = Speech(email.texts, email.plurals, email.plural_rule)
+        around = {
+            **self._globals,
+            "_": speech.gettext,
+            "gettext": speech.gettext,
+            "ngettext": speech.ngettext,
+            "locale": formatting(wanted, email.locale),
+        }
+        ready = _Ready(email, around, **{part: self._template(part, edition) for part in PARTS})
+        self._ready[name, wanted] = ready
+        return ready
 
-        email = compile_email(self._folder, name)
-        if path:
-            _write_cached(path, email)
-        return email
+    def _template(self, part: str, edition: Edition) -> Template:
+        return Template.from_code(self._environment(part), edition.codes[part], {})
+
+    def _environment(self, part: str) -> Sandbox:
+        return self._html if part == "html" else self._text
+
+    def _editions_of(self, name: str) -> dict[str, Edition]:
+        if name not in self._editions:
+            self._editions[name] = self._cache.get(self._state(name), lambda: self._compile(name))
+        return self._editions[name]
+
+    def _state(self, name: str) -> bytes:
+        """All that an email's editions are made of."""
+        files = [self._folder / f"{name}.mjml", *variants(self._folder, name).values()]
+        sources = [
+            read_source(self._folder, path.relative_to(self._folder).with_suffix("").as_posix()) for path in files
+        ]
+        texts = [(str(path), path.read_bytes()) for path in variants(self._folder, name, ".txt").values()]
+        return repr((self.locale, self.utm and self.utm.hosts, sources, texts, self._catalogue_state)).encode(
+            "utf-8", "surrogatepass"
+        )
+
+    @cached_property
+    def _catalogue_state(self) -> list[tuple[str, str, bytes]]:
+        files = catalogue_files(self._folder)
+        return [(locale, str(path), blake2b(path.read_bytes()).digest()) for locale, path in files.items()]
+
+    @cached_property
+    def _catalogues(self) -> dict[str, Catalogue]:
+        return {locale: read_catalogue(locale, path) for locale, path in catalogue_files(self._folder).items()}
+
+    def _compile(self, name: str) -> dict[str, Edition]:
+        from lifecycle.mail.editions import compile_editions  # loads mjml, premailer and lxml, half a second
+
+        emails = compile_editions(self._folder, name, self.locale, self._catalogues, self.utm)
+        return {locale: Edition(email, self._codes(email)) for locale, email in emails.items()}
+
+    def _codes(self, email: CompiledEmail) -> dict[str, CodeType]:
+        return {part: self._environment(part).compile(getattr(email, part)) for part in PARTS}
+
+
+def _normal(wanted: object) -> str | None:
+    return normal(wanted) if type(wanted) is str else None
 
 
 def _render(template: Template, data: dict[str, object]) -> str:
     """What Template.render does, but that `data` holds the globals already: merging them costs as much as rendering."""
     return "".join(template.root_render_func(Context(template.environment, data, template.name, template.blocks)))
+
+
+def _is_too_large(part: str) -> bool:
+    # Few are long enough to be worth the encoding: no character takes more than four bytes.
+    return len(part) * 4 > LARGEST_PART and len(part.encode("utf-8", "surrogatepass")) > LARGEST_PART
+
+
+def _check_line(name: str, part: str, line: str) -> None:
+    if len(line) > LONGEST_LINE:
+        raise RenderError(name, f"the {part} is longer than {LONGEST_LINE:,} characters; shorten the data")
 
 
 def _one_line(text: str) -> str:
@@ -157,6 +251,8 @@ def _unrenderable(email: CompiledEmail, context: Mapping[str, object], error: Ex
     match error:
         case UndefinedError():
             return RenderError(email.name, _missing(str(error), email, context))
+        case BadLinkError():
+            return RenderError(email.name, f"{error}, at {email.link_places[error.number]}; {_LINK_REMEDY}")
         case RecursionError():
             return RenderError(email.name, "the template or its data is nested too deeply")
         case _:
@@ -179,51 +275,3 @@ def _resolves(variable: str, context: Mapping[str, object]) -> bool:
         if value is None:
             return False
     return True
-
-
-# The cache on disk: one JSON file per version, behind its own digest
-
-
-@cache
-def _compiler() -> str:
-    """Return what identifies the compiler: its own sources and the libraries that shape the HTML."""
-    modules = sorted(Path(__file__).parent / f"{name}.py" for name in _COMPILER_MODULES)
-    sources = blake2b(b"".join(module.read_bytes() for module in modules)).hexdigest()
-    return f"{sources} mjml {version('mjml')} premailer {version('premailer')}"
-
-
-_COMPILER_MODULES = ("compile", "environment", "filters", "links", "mask", "outline", "source", "text", "variables")
-
-
-def _digest(source: Source) -> str:
-    parts = (_compiler(), source.name, str(source.path), source.mjml, repr(source.origins), repr(source.text))
-    return blake2b("\0".join(parts).encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
-
-
-def _read_cached(path: Path) -> CompiledEmail | None:
-    """Return the cached email, or None when the file is missing, cut short or altered."""
-    try:
-        checksum, _, payload = path.read_bytes().partition(b"\n")
-    except OSError:
-        return None
-    if checksum != _checksum(payload):
-        return None
-    fields = json.loads(payload)
-    return CompiledEmail(**{**fields, "variables": frozenset(fields["variables"])})
-
-
-def _write_cached(path: Path, email: CompiledEmail) -> None:
-    payload = json.dumps({**asdict(email), "variables": sorted(email.variables)}).encode()
-    unfinished = path.with_suffix(f".{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished.write_bytes(_checksum(payload) + b"\n" + payload)
-        unfinished.replace(path)
-    except OSError:
-        # A cache that cannot be written costs time at the next start and nothing else.
-        with suppress(OSError):
-            unfinished.unlink()
-
-
-def _checksum(payload: bytes) -> bytes:
-    return blake2b(payload, digest_size=16).hexdigest().encode("ascii")

@@ -29,11 +29,11 @@ class Section:
         names = ("id", "topic", "journey", "template", "message_id")
         return {name: getattr(self, name) for name in names}
 
-    def shown(self, renderer: Renderer, context: Mapping[str, Any]) -> dict[str, Any]:
+    def shown(self, renderer: Renderer, context: Mapping[str, Any], locale: str | None = None) -> dict[str, Any]:
         """Itself as the digest's template sees it; raises as `Renderer.summary` does.
 
-        `context` is what its own email would print, but for the event.
+        `context` is what its own email would print, but for the event; `locale` is what its reader wishes.
         """
-        brief = renderer.summary(self.template, {**context, "event": self.event})
+        brief = renderer.summary(self.template, {**context, "event": self.event}, locale)
         values = (self.template, self.topic, self.journey, brief.subject, brief.preheader, brief.url, self.event)
         return dict(zip(KNOWN, values, strict=True))

@@ -1,13 +1,16 @@
-"""An email's source text with its includes in place, knowing of each line where it came from."""
+"""An email's source text with its includes in place, knowing of each character where it came from."""
 
 from __future__ import annotations
 
 import difflib
 import re
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import NamedTuple
 
 from lifecycle.errors import TemplateError
+from lifecycle.mail.locales import variant_of
 
 _SCAN = re.compile(
     r"(?P<keep>\{%[-+]?\s*raw\s*[-+]?%\}.*?\{%[-+]?\s*endraw\s*[-+]?%\}|\{\{.*?\}\}|\{%.*?%\})"
@@ -18,20 +21,88 @@ _SCAN = re.compile(
 _PATH = re.compile(r"""\bpath\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 
 
+class Origin(NamedTuple):
+    """Where the text from `start` on comes from: it stands there as it does here, or `stands_for` what is there."""
+
+    start: int
+    file: str
+    line: int
+    column: int
+    stands_for: str = ""
+
+
 @dataclass(frozen=True)
 class Source:
-    """The MJML of one email after includes; `origins[n]` is (file, line) of its line n + 1."""
+    """The MJML of one email after includes; `origins` say, in order, where its pieces come from."""
 
     name: str
     path: Path
     mjml: str
-    origins: tuple[tuple[str, int], ...]
+    origins: tuple[Origin, ...]
     text: str | None
 
-    def where(self, line: int) -> str:
-        """Return "file:line" of a line of the expanded source, the first being 1."""
-        file, number = self.origins[max(0, min(line, len(self.origins)) - 1)]
-        return f"{file}:{number}"
+    def origin(self, offset: int) -> Origin:
+        """Return the file, line and column, from 1 on, of a character of `mjml`."""
+        at = bisect_right(self.origins, offset, key=lambda origin: origin.start) - 1
+        origin = self.origins[max(at, 0)]
+        if origin.stands_for:
+            return origin._replace(start=offset)
+        before = self.mjml[origin.start : offset]
+        lines = before.count("\n")
+        column = len(before) - before.rfind("\n") if lines else origin.column + len(before)
+        return Origin(offset, origin.file, origin.line + lines, column)
+
+    def shown(self, offset: int, text: str) -> str:
+        """Return what the author wrote where `mjml` has this text."""
+        at = bisect_right(self.origins, offset, key=lambda origin: origin.start) - 1
+        return self.origins[max(at, 0)].stands_for or text
+
+    def at(self, offset: int) -> str:
+        """Return "file:line:column" of a character of `mjml`."""
+        origin = self.origin(offset)
+        return f"{origin.file}:{origin.line}:{origin.column}"
+
+    def where(self, line: int, column: int | None = None) -> str:
+        """Return "file:line:column" of a place in `mjml`; without a column, that of the line's first word."""
+        start = 0
+        for _ in range(line - 1):
+            start = self.mjml.find("\n", start) + 1
+        if column is None:
+            rest = self.mjml[start:]
+            column = len(rest) - len(rest.lstrip(" \t")) + 1
+        return self.at(start + column - 1)
+
+
+def place(file: str, text: str, offset: int) -> str:
+    """Return "file:line:column" of a character of a file's text."""
+    return Source(file, Path(file), text, (Origin(0, file, 1, 1),), None).at(offset)
+
+
+class Pieces:
+    """Text put together from several places."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+        self._origins: list[Origin] = []
+        self._length = 0
+
+    def add(self, text: str, origin: Origin) -> None:
+        """Append a text that comes from there, whatever `origin.start` says."""
+        if text:
+            self._parts.append(text)
+            self._origins.append(origin._replace(start=self._length))
+            self._length += len(text)
+
+    def copy(self, source: Source, start: int, end: int) -> None:
+        """Append a part of a source with all its origins."""
+        ends = [origin.start for origin in source.origins if start < origin.start < end] + [end]
+        for stop in ends:
+            self.add(source.mjml[start:stop], source.origin(start))
+            start = stop
+
+    def join(self) -> tuple[str, tuple[Origin, ...]]:
+        """Return the text and its origins."""
+        return "".join(self._parts), tuple(self._origins) or (Origin(0, "", 1, 1),)
 
 
 def read_source(folder: Path, name: str) -> Source:
@@ -40,18 +111,18 @@ def read_source(folder: Path, name: str) -> Source:
     if not _inside(name) or not path.is_file():
         close = difflib.get_close_matches(name, email_names(folder), 1)
         raise TemplateError(str(path), f"there is no email {name!r}", f"did you mean {close[0]!r}?" if close else "")
-    pieces: list[tuple[str, str, int]] = []
+    pieces = Pieces()
     _expand(folder, path, (), pieces)
     text_path = path.with_suffix(".txt")
-    text = _read(text_path) if text_path.is_file() else None
-    mjml = "".join(piece for piece, _, _ in pieces)
-    return Source(name, path, mjml, _origins(pieces), text)
+    text = read_text(text_path) if text_path.is_file() else None
+    mjml, origins = pieces.join()
+    return Source(name, path, mjml, origins, text)
 
 
 def email_names(folder: Path) -> list[str]:
-    """Return the names of all emails in the folder, sorted; `partials/` holds none."""
-    names = (path.relative_to(folder).with_suffix("").as_posix() for path in folder.rglob("*.mjml"))
-    return sorted(name for name in names if "partials" not in name.split("/")[:-1])
+    """Return the names of all emails in the folder, sorted; `partials/` holds none, nor are variants emails."""
+    paths = (path.relative_to(folder) for path in folder.rglob("*.mjml") if variant_of(path) is None)
+    return sorted(path.with_suffix("").as_posix() for path in paths if "partials" not in path.parts[:-1])
 
 
 def _inside(name: str) -> bool:
@@ -59,29 +130,27 @@ def _inside(name: str) -> bool:
     return bool(name) and not pure.is_absolute() and ".." not in pure.parts and "\\" not in name and ":" not in name
 
 
-def _read(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """Return what a file says, lines ending in LF; raises TemplateError where it is not UTF-8."""
     try:
-        return path.read_text(encoding="utf-8-sig").replace("\r\n", "\n")
+        return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise TemplateError(str(path), "the file is not UTF-8", "save it as UTF-8") from error
 
 
-def _expand(folder: Path, path: Path, within: tuple[Path, ...], pieces: list[tuple[str, str, int]]) -> None:
-    """Append the file's text to `pieces` as (text, file, line), comments blanked and includes in place."""
-    text, file, at = _read(path), str(path), 0
+def _expand(folder: Path, path: Path, within: tuple[Path, ...], pieces: Pieces) -> None:
+    """Append the file's text to `pieces`, without its comments and with its includes in place."""
+    text, at = read_text(path), 0
+    own = Source(str(path), path, text, (Origin(0, str(path), 1, 1),), None)
     for match in _SCAN.finditer(text):
         if match["keep"]:
             continue
-        line = text.count("\n", 0, match.start()) + 1
-        pieces.append((text[at : match.start()], file, text.count("\n", 0, at) + 1))
+        pieces.copy(own, at, match.start())
         at = match.end()
-        if match["comment"]:
-            pieces.append(("\n" * match[0].count("\n"), file, line))
-            continue
-        pieces.append(("\n", file, line))
-        _expand(folder, _included(folder, match[0], f"{file}:{line}", (*within, path)), (*within, path), pieces)
-        pieces.append(("\n", file, line))
-    pieces.append((text[at:], file, text.count("\n", 0, at) + 1))
+        if match["include"]:
+            target = _included(folder, match[0], own.at(match.start()), (*within, path))
+            _expand(folder, target, (*within, path), pieces)
+    pieces.copy(own, at, len(text))
 
 
 def _included(folder: Path, tag: str, where: str, within: tuple[Path, ...]) -> Path:
@@ -109,14 +178,3 @@ def _included(folder: Path, tag: str, where: str, within: tuple[Path, ...]) -> P
         chain = " → ".join(step.relative_to(folder).as_posix() for step in (*within, path))
         raise TemplateError(where, f"mj-include goes in a circle: {chain}", "remove one of these includes")
     return path
-
-
-def _origins(pieces: list[tuple[str, str, int]]) -> tuple[tuple[str, int], ...]:
-    origins: list[tuple[str, int]] = []
-    at_line_start = True
-    for text, file, line in pieces:
-        for offset, part in enumerate(text.splitlines(keepends=True)):
-            if at_line_start:
-                origins.append((file, line + offset))
-            at_line_start = part.endswith("\n")
-    return tuple(origins) or (("", 1),)

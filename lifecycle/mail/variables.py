@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from jinja2 import nodes
 
-# Part of Jinja itself, not of the data.
-_GLOBALS = frozenset({"range", "dict", "cycler", "joiner", "namespace", "loop", "true", "false", "none"})
+from lifecycle.mail.messages import FUNCTIONS
+
+# Part of Jinja itself, or of every email: not of the data.
+_GLOBALS = frozenset({"range", "dict", "cycler", "joiner", "namespace", "loop", "true", "false", "none", *FUNCTIONS})
 
 
 def variables_read(tree: nodes.Template) -> dict[str, int]:
-    """Return the dotted names that a template reads, each with the first line that does.
+    """Return the dotted names that a template reads, each with the `lineno` of the first that does.
 
     Names bound by loops, `set`, `with` and macros are not data; `items` of a loop counts, its elements do not.
     """
@@ -38,6 +40,10 @@ def _read(node: nodes.Node, bound: set[str], found: dict[str, int]) -> None:
         case nodes.AssignBlock():
             _read_all(node.body, set(bound), found)
             bound |= _targets(node.target)
+        case nodes.Macro():
+            bound.add(node.name)
+            _read_all(list(node.defaults), bound, found)
+            _read_all(node.body, bound.union(*map(_targets, node.args)), found)
         case nodes.With():
             _read_all(list(node.values), bound, found)
             _read_all(node.body, bound.union(*map(_targets, node.targets)), found)
@@ -56,7 +62,6 @@ def _read_chain(node: nodes.Expr, bound: set[str], found: dict[str, int]) -> Non
             _read(child, bound, found)
         return
     parts: list[str] = []
-    line = node.lineno
     while True:
         match node:
             case nodes.Getattr():
@@ -71,7 +76,7 @@ def _read_chain(node: nodes.Expr, bound: set[str], found: dict[str, int]) -> Non
                 node = node.node
             case nodes.Name():
                 if node.name not in bound:
-                    found.setdefault(".".join([node.name, *reversed(parts)]), line)
+                    found.setdefault(".".join([node.name, *reversed(parts)]), node.lineno)
                 return
             case _:
                 _read(node, bound, found)

@@ -25,6 +25,9 @@ SHIPPED = [
     "win_back/ten_percent_off",
     "win_back/whats_new",
 ]
+LOCALES = ("en", "id")
+WHY = {"en": "You get this", "id": "Kamu menerima"}
+"""How every email begins to say why it came."""
 UNSUBSCRIBE = "https://blueroom.example/unsubscribe/eyJjIjoiNDIifQ.Zm9v?topic=offers&lang=en"
 POSTAL_ADDRESS = "Blue Room Records, 12 Harbour Lane, Portland, ME 04101"
 
@@ -75,9 +78,26 @@ _REVIEW = _section(
     "orders/A1/review",
     _ONE_CD,
 )
+_IN_INDONESIAN = [
+    _section(
+        "win_back/ten_percent_off",
+        "Sudah lama, ya. Ini potongan 10%",
+        "Satu kode, CD apa saja, tanpa minimum. Berlaku sampai kamu pakai.",
+        "shelves?code=BACKAGAIN",
+        {},
+    ),
+    _section(
+        "post_purchase/ask_review",
+        "Bagaimana suaranya, Siti?",
+        "Satu ketukan sudah jadi ulasan. Dua kalimat bikin kami senang seminggu.",
+        "orders/A1/review",
+        _ONE_CD,
+    ),
+]
 _HOSTILE = _section("x", "<script>alert(1)</script> " + "W" * 400, "<b>&amp;" + "Q" * 400, "", {})
 
-# A regular of whom everything is known; somebody of whom nothing is; somebody whose every word is long or hostile.
+# A regular of whom everything is known, and one in Jakarta; somebody of whom nothing is; somebody whose every word is
+# long or hostile.
 PEOPLE: dict[str, dict[str, object]] = {
     "regular": {
         **_ALL_AROUND,
@@ -106,6 +126,25 @@ PEOPLE: dict[str, dict[str, object]] = {
         "recommended": Recommended([]),
         "sections": [_REVIEW],
     },
+    "siti": {
+        **_ALL_AROUND,
+        "now": datetime(1997, 3, 20, 21, 0, tzinfo=timezone(timedelta(hours=7))),
+        "customer": {
+            "email": "siti.rahma@example.com",
+            "first_name": "Siti",
+            "last_name": "Rahma",
+            "birthday": date(1994, 3, 20),
+            "timezone": "Asia/Jakarta",
+            "locale": "id-ID",
+            "created_at": datetime(1996, 11, 2, 15, 30, tzinfo=UTC),
+            "lifetime_value": 1612.4,
+            "vip": True,
+            "favourite_genre": "Jazz",
+        },
+        "event": {"order_id": "00007-1997-01-18", "total": 1029.33, "quantity": 2},
+        "recommended": Recommended([_record("Bill Evans Trio, Moon Beams")]),
+        "sections": _IN_INDONESIAN,
+    },
     "nuisance": {
         **_ALL_AROUND,
         "customer": {
@@ -122,14 +161,16 @@ PEOPLE: dict[str, dict[str, object]] = {
 
 
 def golden_copies(renderer: Renderer) -> dict[Path, str]:
-    """Return what every golden file should hold: HTML for the regular, text for the regular and the stranger."""
+    """Return what every golden file should hold: HTML for the regular of a locale, text for them and the stranger."""
     copies: dict[Path, str] = {}
     for name in SHIPPED:
-        for person in ("regular", "stranger"):
-            rendered = renderer.render(name, PEOPLE[person])
-            copies[GOLDEN / f"{name}.{person}.txt"] = _as_text(rendered)
-            if person == "regular":
-                copies[GOLDEN / f"{name}.html"] = rendered.html
+        for locale, regular in (("en", "regular"), ("id", "siti")):
+            start = name if locale == renderer.locale else f"{name}.{locale}"
+            for person in (regular, "stranger"):
+                rendered = renderer.render(name, PEOPLE[person], locale)
+                copies[GOLDEN / f"{start}.{person}.txt"] = _as_text(rendered)
+                if person == regular:
+                    copies[GOLDEN / f"{start}.html"] = rendered.html
     return copies
 
 

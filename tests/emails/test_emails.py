@@ -13,8 +13,19 @@ from pathlib import Path
 
 import pytest
 
+from lifecycle.mail.lagging import lagging
 from lifecycle.mail.render import Rendered, Renderer
-from tests.emails.sample import GOLDEN, PEOPLE, POSTAL_ADDRESS, SHIPPED, TEMPLATES, UNSUBSCRIBE, golden_copies
+from tests.emails.sample import (
+    GOLDEN,
+    LOCALES,
+    PEOPLE,
+    POSTAL_ADDRESS,
+    SHIPPED,
+    TEMPLATES,
+    UNSUBSCRIBE,
+    WHY,
+    golden_copies,
+)
 
 _VOID = {"br", "hr", "img", "input", "link", "meta"}
 
@@ -60,6 +71,12 @@ def read(rendered: Rendered) -> Page:
     return page
 
 
+def sentences(text: str) -> list[str]:
+    """The sentences of a text part that are of six words or more, and neither title, name nor address."""
+    joined = " ".join(text.replace(POSTAL_ADDRESS, "").split())
+    return [sentence for sentence in re.split(r"(?<=[.?!:]) ", joined) if len(sentence.split()) >= 6]
+
+
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
     return Renderer(TEMPLATES)
@@ -70,10 +87,15 @@ def name(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+@pytest.fixture(params=LOCALES)
+def locale(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
 @pytest.fixture(params=list(PEOPLE))
-def rendered(request: pytest.FixtureRequest, renderer: Renderer, name: str) -> Rendered:
-    """One shipped email for one of the sample people."""
-    return renderer.render(name, PEOPLE[request.param])
+def rendered(request: pytest.FixtureRequest, renderer: Renderer, name: str, locale: str) -> Rendered:
+    """One shipped email for one of the sample people in one locale."""
+    return renderer.render(name, PEOPLE[request.param], locale)
 
 
 def test_every_email_in_the_folder_is_looked_at_here(renderer: Renderer) -> None:
@@ -111,15 +133,27 @@ def test_every_email_can_be_unsubscribed_from_and_says_who_sent_it(rendered: Ren
 
 
 def test_every_email_says_why_it_came(rendered: Rendered) -> None:
-    assert "You get this" in read(rendered).words
-    assert "You get this" in rendered.text
+    assert WHY[rendered.locale] in read(rendered).words
+    assert WHY[rendered.locale] in rendered.text
 
 
-def test_the_html_is_small_well_formed_and_in_english(rendered: Rendered) -> None:
+def test_every_email_exists_in_every_locale_and_lags_in_none(renderer: Renderer, name: str) -> None:
+    editions = [renderer.compiled(name, locale) for locale in LOCALES]
+    assert tuple(edition.locale for edition in editions) == renderer.locales(name) == LOCALES
+    assert not lagging(TEMPLATES, name, editions)
+
+
+def test_no_text_of_one_locale_is_left_in_another(renderer: Renderer, name: str) -> None:
+    english, indonesian = (renderer.render(name, PEOPLE["stranger"], locale) for locale in LOCALES)
+    shared = set(sentences(english.text)) & set(sentences(indonesian.text))
+    assert not shared, shared
+
+
+def test_the_html_is_small_well_formed_and_says_its_language(rendered: Rendered, locale: str) -> None:
     page = read(rendered)
     assert not page.open
     assert 6_000 < len(rendered.html.encode()) < 25_000
-    assert next(attributes for tag, attributes in page.tags if tag == "html")["lang"] == "en"
+    assert next(attributes for tag, attributes in page.tags if tag == "html")["lang"] == locale
 
 
 def test_links_are_absolute_and_lead_to_the_shop(rendered: Rendered) -> None:
@@ -152,13 +186,13 @@ def test_nothing_of_the_making_is_left_over(renderer: Renderer, name: str, perso
     assert not re.search(r"\{\{|\}\}|\{%|%\}|<mj-", rendered.html)
 
 
-def test_lines_of_the_text_part_are_short(renderer: Renderer, name: str) -> None:
-    for line in renderer.render(name, PEOPLE["regular"]).text.splitlines():
+def test_lines_of_the_text_part_are_short(renderer: Renderer, name: str, locale: str) -> None:
+    for line in renderer.render(name, PEOPLE["regular"], locale).text.splitlines():
         assert len(line) <= 100 or "https://" in line
 
 
-def test_a_hostile_name_stays_text(renderer: Renderer, name: str) -> None:
-    rendered = renderer.render(name, PEOPLE["nuisance"])
+def test_a_hostile_name_stays_text(renderer: Renderer, name: str, locale: str) -> None:
+    rendered = renderer.render(name, PEOPLE["nuisance"], locale)
     assert "<script" not in rendered.html
     assert "<img" not in rendered.html
     if "customer.first_name" in renderer.compiled(name).variables:
@@ -178,6 +212,14 @@ def test_the_order_thank_you_shows_the_order(renderer: Renderer) -> None:
     assert regular.preheader.startswith("2 CDs, $29.33.")
     assert stranger.preheader.startswith("1 CD, $14.96.")
     assert "https://blueroom.example/orders/00004-1997-01-18" in read(regular).links
+
+
+def test_an_order_is_shown_as_its_customer_writes_amounts(renderer: Renderer) -> None:
+    siti = renderer.render("post_purchase/thanks", PEOPLE["siti"], "id-ID")
+    assert siti.subject == "Terima kasih. Pesanan 00007-1997-01-18 kami terima"
+    assert siti.preheader == "2 CD, US$1.029,33. Inilah langkah berikutnya."
+    assert "20 Maret 1997" in renderer.render("win_back/personal_note", PEOPLE["siti"], "id").text
+    assert "20 March 1997" in renderer.render("win_back/personal_note", PEOPLE["regular"], "en-GB").text
 
 
 def test_a_review_takes_one_tap_for_each_of_five_marks(renderer: Renderer) -> None:

@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from lifecycle.mail.render import Renderer
-from tests.emails.sample import PEOPLE, SHIPPED, TEMPLATES
+from tests.emails.sample import LOCALES, PEOPLE, SHIPPED, TEMPLATES, WHY
 
 _VOID = {"br", "hr", "img", "input", "link", "meta"}
 
@@ -109,18 +109,20 @@ def test_contrast_is_measured_as_wcag_does(color: str, background: str, ratio: f
 
 @pytest.mark.parametrize("name", SHIPPED)
 @pytest.mark.parametrize("person", list(PEOPLE))
-def test_all_text_stands_out_from_its_ground(renderer: Renderer, name: str, person: str) -> None:
-    shown = seen(renderer.render(name, PEOPLE[person]).html)
+@pytest.mark.parametrize("locale", LOCALES)
+def test_all_text_stands_out_from_its_ground(renderer: Renderer, name: str, person: str, locale: str) -> None:
+    shown = seen(renderer.render(name, PEOPLE[person], locale).html)
     assert len(shown) > 10
     for words, look in shown:
         assert look.contrast >= (3 if look.is_large else 4.5), f"{words!r}: {look.contrast:.2f}, {look}"
 
 
 @pytest.mark.parametrize("name", SHIPPED)
-def test_all_text_is_large_enough_for_a_phone(renderer: Renderer, name: str) -> None:
+@pytest.mark.parametrize("locale", LOCALES)
+def test_all_text_is_large_enough_for_a_phone(renderer: Renderer, name: str, locale: str) -> None:
     """16 px or more in the letter; 14 px or more in the footer and in labels of a word or two."""
-    shown = seen(renderer.render(name, PEOPLE["regular"]).html)
-    footer = next(at for at, (words, _) in enumerate(shown) if words.startswith("You get this"))
+    shown = seen(renderer.render(name, PEOPLE["regular"], locale).html)
+    footer = next(at for at, (words, _) in enumerate(shown) if words.startswith(WHY[locale]))
     for at, (words, look) in enumerate(shown):
         is_label = len(words.split()) <= 2 and re.search(r"\d", words)
         assert look.size >= (14 if at >= footer or is_label else 16), f"{words!r}: {look.size} px"

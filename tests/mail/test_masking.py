@@ -26,7 +26,7 @@ DATA: dict[str, object] = {
         "items": [{"name": 'Kopi "Toraja"', "n": 2}, {"name": "Teh > Chai", "n": 1}],
         "none": [],
     },
-    "links": {"shop": "https://x.example/?a=1&b=2", "evil": "javascript:alert(1)"},
+    "links": {"shop": "https://x.example/?a=1&b=2"},
 }
 
 outputs = st.sampled_from(
@@ -42,7 +42,7 @@ outputs = st.sampled_from(
     ]
 )
 urls = st.sampled_from(
-    ["{{ links.shop }}", "{{ links.evil }}", "https://x.example/{{ event.total }}?q={{ customer.vip }}", "#top"]
+    ["{{ links.shop }}", "https://x.example/{{ event.total }}?q={{ customer.vip }}", "https://x.example/#top"]
 )
 words = st.sampled_from(
     ["Hello ", "a &amp; b ", "&nbsp;", "<b>bold</b> ", "<br />", "Größe € ", "\n", "&lt;i&gt; ", "'quoted' "]
@@ -97,7 +97,7 @@ def _folder() -> Iterator[Path]:
 
 def tokens(source: str) -> list[str]:
     found = [token.source for token in Masked(source, html_environment()).tokens.values()]
-    return [token for token in found if "safe_url" not in token and token != "{% endfilter %}"]
+    return [token for token in found if not re.fullmatch(r"\{% (filter (link|picture)\(\d+\)|endfilter) %\}", token)]
 
 
 def bare(token: str) -> str:
@@ -129,8 +129,7 @@ def test_rendering_the_compiled_email_equals_compiling_the_rendered_one(folder: 
     fast = Renderer(folder).render(name, DATA).html
 
     # Then: it equals the slow way, data first and then MJML and premailer for this one customer
-    guarded = body.replace("{{ links.evil }}", "#")
-    rendered = html_environment().from_string(guarded).render(DATA)
+    rendered = html_environment().from_string(body).render(DATA)
     (folder / "slow.mjml").write_text(FRAME.format(title="A subject", preview="A line", head="", body=rendered))
     slow = compile_email(folder, "slow").html
     assert shape(fast) == shape(slow)
@@ -182,4 +181,4 @@ def test_masking_and_unmasking_changes_nothing_but_comments(pieces: list[str]) -
     assert re.sub(r"\s+", "", restored) == re.sub(r"\s+", "", without_comments)
     for offset, letter in enumerate(masked.text):
         if letter == "ü":
-            assert "ü" in source.splitlines()[masked.line_at(offset) - 1]
+            assert source[masked.origin(offset)] == "ü"

@@ -84,56 +84,6 @@ def test_no_part_holds_a_character_that_no_mail_may_hold(shared: Renderer, name:
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]", part)
 
 
-@pytest.mark.parametrize(
-    "url",
-    [
-        "javascript:alert(1)",
-        "JaVaScRiPt:alert(1)",
-        " javascript:alert(1)",
-        "java\nscript:alert(1)",
-        "java\tscript:alert(1)",
-        "\x01javascript:alert(1)",
-        "\u200bjavascript:alert(1)",
-        "data:text/html,<script>alert(1)</script>",
-        "vbscript:x",
-        "file:///etc/passwd",
-        "blob:https://x.example/1",
-    ],
-)
-def test_a_url_from_data_cannot_run_code(hello: Renderer, url: str) -> None:
-    rendered = render(hello, "Siti", url)
-
-    urls = [match[1] or match[2] for match in re.finditer(r"""(?:href|src)=(?:"([^"]*)"|'([^']*)')""", rendered.html)]
-    assert urls.count("#") == 4
-
-
-@pytest.mark.parametrize(
-    "url",
-    [
-        "https://x.example/?a=1&b=2",
-        "http://x.example",
-        "mailto:a@b.example",
-        "tel:+1",
-        "/a:b",
-        "#a",
-        "?a:b",
-        "",
-        "javascript&#58;x",
-    ],
-)
-def test_a_harmless_url_from_data_stays(hello: Renderer, url: str) -> None:
-    assert f'href="{html.escape(url)}"' in render(hello, "Siti", url).html
-
-
-def test_a_scheme_cannot_be_put_together_from_parts(tmp_path: Path) -> None:
-    links = ("{{ a }}{{ b }}", "{% if a %}{{ a }}{% endif %}{{ b }}", " {{ a }}:{{ b }}", "java{{ c }}", "{{ a ~ b }}")
-    write(tmp_path, text("".join(f'<a href="{link}">x</a>' for link in links)))
-
-    rendered = Renderer(tmp_path).render("hello", {"a": "javascript", "b": ":alert(1)", "c": "script:alert(1)"})
-
-    assert re.findall(r'href="([^"]*)"', rendered.html) == ["#"] * len(links)
-
-
 def test_a_missing_variable_is_named_with_its_template_and_place(hello: Renderer, tmp_path: Path) -> None:
     with pytest.raises(RenderError) as caught:
         hello.render("hello", {"customer": {"website": "x"}})
@@ -189,9 +139,12 @@ def test_a_property_named_like_a_method_of_dict_is_the_property(tmp_path: Path, 
         ("{{ word.__class__.__mro__ }}", "__class__|unsafe|missing"),
         ("{{ items.append(1) }}", "SecurityError|not safely callable"),
         ("{{ range(10 ** 9) | list }}", "OverflowError|range"),
-        ("{{ nested }}", "nested too deeply"),
+        ("{{ nested | string }}", "nested too deeply"),
+        ("{{ nested }}", "a list is printed where text is expected"),
         ("{{ word + zero }}", "TypeError"),
-        ("{{ 'x' * 2000000 }}", "larger than"),
+        ("{{ 'x' * 1_000_001 }}", "a text of 1,000,001 characters"),
+        ("{{ 'x' * 500_001 }}{{ 'x' * 500_000 }}", "larger than 1,000,000 bytes"),
+        ("{{ 'é' * 500_001 }}", "larger than 1,000,000 bytes"),
     ],
 )
 def test_whatever_fails_while_rendering_is_a_render_error(tmp_path: Path, expression: str, reason: str) -> None:
@@ -213,9 +166,9 @@ def test_whatever_fails_while_rendering_is_a_render_error(tmp_path: Path, expres
         ("{{ 29.325 | money }}", "$29.33"),
         ("{{ '1234567.5' | money }}", "$1,234,567.50"),
         ("{{ -5 | money('EUR') }}", "-€5.00"),
-        ("{{ 125000 | money('IDR') }}", "Rp 125,000"),
+        ("{{ 125000 | money('IDR') }}", "IDR 125,000"),
         ("{{ 3 | money('CHF') }}", "CHF 3.00"),
-        ("{{ '1997-03-20' | date }}", "20 March 1997"),
+        ("{{ '1997-03-20' | date }}", "March 20, 1997"),
         ("{{ '1997-03-20T09:00:00Z' | date('%d.%m.%y') }}", "20.03.97"),
         ("{{ '  ' | default('you') }}", "you"),
         ("{{ 0 | default('none', true) }}", "none"),

@@ -83,7 +83,7 @@ def test_lines_keep_to_78_columns_and_urls_stay_whole(tmp_path: Path) -> None:
 
 
 def test_the_preheader_and_hidden_things_are_not_repeated(tmp_path: Path) -> None:
-    body = text('Seen<span style="display: none">hidden<img src="x.png" alt="pixel"></span>') + (
+    body = text('Seen<span style="display: none">hidden<img src="https://x.example/x.png" alt="pixel"></span>') + (
         "<mj-raw><!--[if mso]><p>Outlook</p><![endif]--><style>.a { color: red }</style></mj-raw>"
     )
 

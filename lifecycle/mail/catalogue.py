@@ -1,0 +1,108 @@
+"""Catalogues of translations: `locales/<locale>/LC_MESSAGES/email.po` beside the emails, as gettext's tools know them.
+
+They are read when an email is compiled, and no later: nothing has to be compiled by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lifecycle.errors import TemplateError
+from lifecycle.mail.locales import normal
+from lifecycle.mail.messages import Message, parameters
+from lifecycle.mail.speech import ENGLISH_PLURAL
+
+if TYPE_CHECKING:
+    from babel.messages.catalog import Catalog
+    from babel.messages.catalog import Message as Entry
+
+DOMAIN = "email"
+FOLDER = "locales"
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """The translations into one locale that count: not those that are blank or fuzzy.
+
+    `lines` says where each stands; `rule` is its plural rule.
+    """
+
+    locale: str
+    path: Path
+    texts: Mapping[str, str]
+    plurals: Mapping[tuple[str, str], tuple[str, ...]]
+    lines: Mapping[str | tuple[str, str], int]
+    rule: str
+
+    def has(self, message: Message) -> bool:
+        """Whether a message is translated."""
+        return message.text in self.texts if message.plural is None else message.key in self.plurals
+
+    def check(self, message: Message) -> None:
+        """Raises TemplateError, with the catalogue's line, where a translation names what its text does not."""
+        if message.plural is None:
+            said, known = [self.texts.get(message.text, "")], parameters(message.text)
+        else:
+            said = [*self.plurals.get((message.text, message.plural), ())]
+            known = parameters(message.text) | parameters(message.plural)
+        for strange in sorted(frozenset().union(*map(parameters, said)) - known):
+            names = ", ".join(f"%({name})s" for name in sorted(known)) or "none"
+            raise TemplateError(
+                f"{self.path}:{self.lines[message.key]}",
+                f"the translation names %({strange})s, which {message.text[:40]!r} does not have",
+                f"write it as it stands there: {names}",
+            )
+
+
+def catalogue_files(folder: Path) -> dict[str, Path]:
+    """The catalogues of an emails folder by locale, sorted; raises TemplateError for a folder named like no locale."""
+    found: dict[str, Path] = {}
+    for path in sorted((folder / FOLDER).glob(f"*/LC_MESSAGES/{DOMAIN}.po")):
+        name = path.parents[1].name
+        locale = normal(name)
+        if locale is None:
+            raise TemplateError(str(path), f"{name!r} is no locale", "name the folder like 'id' or 'pt_BR'")
+        found[locale] = path
+    return found
+
+
+def read_catalogue(locale: str, path: Path) -> Catalogue:
+    """Read a catalogue; raises TemplateError with file:line."""
+    po = read_po(locale, path)
+    texts: dict[str, str] = {}
+    plurals: dict[tuple[str, str], tuple[str, ...]] = {}
+    lines: dict[str | tuple[str, str], int] = {}
+    for entry in po:
+        if not entry.id or entry.fuzzy or not is_translated(entry):
+            continue
+        if isinstance(entry.id, str):
+            texts[entry.id] = str(entry.string)
+            lines[entry.id] = entry.lineno or 1
+        else:
+            key = entry.id[0], entry.id[1]
+            plurals[key] = tuple(map(str, entry.string or ()))
+            lines[key] = entry.lineno or 1
+    return Catalogue(locale, path, texts, plurals, lines, str(po.plural_expr) if po.locale else ENGLISH_PLURAL)
+
+
+def read_po(locale: str, path: Path) -> Catalog:
+    """Read a `.po` file as Babel knows it; raises TemplateError with file:line."""
+    from babel.messages.pofile import PoFileError
+    from babel.messages.pofile import read_po as read
+
+    try:
+        return read(BytesIO(path.read_bytes()), locale, DOMAIN, abort_invalid=True)
+    except PoFileError as error:
+        message = str(error).rpartition(" on ")[0] or str(error)
+        raise TemplateError(f"{path}:{error.lineno}", f"no catalogue: {message}", "mend that line") from error
+    except (UnicodeDecodeError, ValueError) as error:
+        raise TemplateError(str(path), f"no catalogue: {error}", "save it as UTF-8, in the form of gettext") from error
+
+
+def is_translated(entry: Entry) -> bool:
+    """Whether all forms of an entry are there."""
+    return all(entry.string) if isinstance(entry.string, list | tuple) else bool(entry.string)
