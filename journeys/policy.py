@@ -2,7 +2,9 @@
 
 from datetime import time
 
-from lifecycle import Cap, Policy, QuietHours, Sender, days
+from lifecycle import Cap, Policy, Purchases, QuietHours, Sender, days
+
+from .vocabulary import OrderCompleted
 
 policy = Policy(
     sender=Sender(
@@ -20,4 +22,5 @@ policy = Policy(
         Cap(8, per=days(30)),
         Cap(1, per=days(7), topic="offers"),
     ],
+    purchases=Purchases(OrderCompleted, refresh=days(28)),  # what goes with what changes slowly in so small a shop
 )

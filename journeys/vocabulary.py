@@ -25,6 +25,7 @@ class OrderCompleted(Event, name="order.completed"):
     order_id = Property[str](required=True)
     total = Property[Decimal](required=True)  # in US dollars
     quantity = Property[int](required=True)
+    products = Property[list[object]]()  # each with product_id, name and quantity
 
 
 class ReviewPosted(Event, name="review.posted"):

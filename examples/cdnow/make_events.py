@@ -4,7 +4,7 @@
 
 Real: who bought on which day, how many CDs, for how many dollars. Made up, always the same for the same customer,
 by hashing their number: names, addresses (of domains that exist nowhere), time zones, times of day, birthdays,
-favourite genres, who agrees to mail, who takes that back, and who reviews what.
+favourite genres, which CDs they were (of catalogue.csv), who agrees to mail, who takes that back, and who reviews what.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from typing import Any, NamedTuple, TypeVar
 from zoneinfo import ZoneInfo
 
 PURCHASES = Path(__file__).with_name("cdnow_sample.csv")
+CATALOGUE = Path(__file__).with_name("catalogue.csv")
 SHOP = ZoneInfo("America/New_York")
 
 _FIRST = """Ada Alan Alice Amir Anna Anton Aria Ben Bruno Carla Chen Clara Dana David Dewi Diego Elena Emil Erik
@@ -50,8 +51,17 @@ _HOURS = tuple(zip(range(24), (2, 1, 1, 0, 0, 1, 2, 4, 5, 6, 7, 7, 8, 7, 6, 6, 6
 _GENRES = ("Jazz", "Blues", "Rock", "Soul", "Folk", "Classical", "Pop", "Country")
 _TOPICS = ("welcome", "orders", "offers")
 _LEAP_BIRTHDAYS = 2  # percent, so that there are some to look at
+_MOST_TITLES = 6  # of one order; whoever bought more CDs took some of them twice
 
 T = TypeVar("T")
+
+
+class Record(NamedTuple):
+    """One row of the catalogue."""
+
+    id: str
+    name: str
+    genre: str
 
 
 class Purchase(NamedTuple):
@@ -65,6 +75,7 @@ class Purchase(NamedTuple):
 
 def events(purchases: Path = PURCHASES) -> list[dict[str, Any]]:
     """All events, in the order of their timestamps."""
+    records = _records()
     with purchases.open(newline="", encoding="ascii") as file:
         rows = [
             Purchase(customer, date.fromisoformat(day), int(quantity), float(dollars))
@@ -73,12 +84,17 @@ def events(purchases: Path = PURCHASES) -> list[dict[str, Any]]:
     made = [
         event
         for customer, theirs in groupby(sorted(rows), key=lambda row: row.customer)
-        for event in _life(customer, list(theirs))
+        for event in _life(customer, list(theirs), records)
     ]
     return sorted(made, key=lambda event: event["timestamp"])  # stable: what one customer does at once stays in order
 
 
-def _life(customer: str, purchases: Sequence[Purchase]) -> Iterator[dict[str, Any]]:
+def _records() -> list[Record]:
+    with CATALOGUE.open(newline="", encoding="utf-8") as file:
+        return [Record(row["id"], row["name"], row["category"]) for row in csv.DictReader(file)]
+
+
+def _life(customer: str, purchases: Sequence[Purchase], records: Sequence[Record]) -> Iterator[dict[str, Any]]:
     """Everything that one customer does."""
     zone = _weighted(_ZONES, customer, "zone")
     began = _moment(customer, purchases[0].day, 0, zone)
@@ -86,19 +102,40 @@ def _life(customer: str, purchases: Sequence[Purchase]) -> Iterator[dict[str, An
     yield from _agrees(customer, began)
     yield _track(customer, began, "registered", "customer.registered", {})
     spent, at = 0.0, began
+    unheard = list(records)
     for number, purchase in enumerate(purchases):
         spent += purchase.dollars
         order = f"{customer}-{purchase.day:%Y%m%d}-{number + 1}"
         if number:
             soonest = at + timedelta(minutes=1 + _number(30, customer, "soon", number))
             at = max(soonest, _moment(customer, purchase.day, number, zone))
-        properties = {"order_id": order, "total": purchase.dollars, "quantity": purchase.quantity}
+        properties: dict[str, Any] = {"order_id": order, "total": purchase.dollars, "quantity": purchase.quantity}
+        properties["products"] = _products(customer, order, purchase.quantity, unheard or list(records))
+        bought = {product["product_id"] for product in properties["products"]}
+        unheard = [record for record in unheard if record.id not in bought]
         value = {"traits": {"lifetime_value": round(spent, 2)}}
         yield _track(customer, at, f"order-{order}", "order.completed", properties) | {"context": value}
         if _percent(customer, order, "reviews") < 30:
             later = at + timedelta(minutes=60 * 20 + _number(60 * 24 * 13, customer, order, "reviewed after"))
             review = {"order_id": order, "stars": _weighted(((5, 45), (4, 30), (3, 15), (2, 6), (1, 4)), order)}
             yield _track(customer, later, f"review-{order}", "review.posted", review)
+
+
+def _products(customer: str, order: str, quantity: int, records: Sequence[Record]) -> list[dict[str, Any]]:
+    """What the order holds: mostly of the customer's genre, and more often what stands first there."""
+    genre = _one_of(_GENRES, customer, "genre")
+    left = list(records)
+    titles = min(quantity, _MOST_TITLES, len(left))
+    products = []
+    for number in range(titles):
+        own = [record for record in left if record.genre == genre]
+        shelf = own if own and _percent(order, "of their genre", number) < 70 else left
+        weighted = tuple((record, len(shelf) - place) for place, record in enumerate(shelf))
+        record = _weighted(weighted, order, "title", number)
+        left.remove(record)
+        copies = quantity // titles + (number < quantity % titles)
+        products.append({"product_id": record.id, "name": record.name, "quantity": copies})
+    return products
 
 
 def _agrees(customer: str, began: datetime) -> Iterator[dict[str, Any]]:

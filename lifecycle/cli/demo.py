@@ -30,7 +30,7 @@ _LOCK = "demo.lock"
 _BEFORE = """\
 Real: who bought on which day, how many CDs and for how much, at CDNOW, an online shop, from January 1997 to June 1998
 (6,919 orders of 2,357 customers; Fader and Hardie 2001). Made up, always in the same way: names, addresses, time
-zones, times of day, birthdays, who agrees to mail, who reviews. No mail leaves this machine."""
+zones, times of day, birthdays, which CDs they were, who agrees to mail, who reviews. No mail leaves this machine."""
 
 
 class Day(click.ParamType[date]):
@@ -119,6 +119,7 @@ class _Demo:
 
         self.console.print(_BEFORE, soft_wrap=True)
         history = self._history()
+        self._stock(history[0].at)
         start, end = self.day
         first, last = history[0].at, history[-1].at
         title = f"Act 1 of 3 · {_span(first.astimezone(self.zone), start - timedelta(days=1))}, replayed"
@@ -143,6 +144,14 @@ class _Demo:
             subprocess.run(command, stdout=file, check=True, start_new_session=True)
         with self.events.open("rb") as lines:
             return read_lines(lines, self.events.name, clock.now())
+
+    def _stock(self, at: datetime) -> None:
+        from lifecycle.flow.cataloguing import import_catalogue
+
+        from .replay import working_on
+
+        with working_on(self.settings) as db:
+            import_catalogue(db, _EXAMPLE / "catalogue.csv", at)
 
     def _board(self, title: str, start: datetime, end: datetime, *, every: float) -> Board:
         from lifecycle.demo.board import Board

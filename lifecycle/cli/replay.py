@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lifecycle import clock
+from lifecycle.errors import InvalidFile
 from lifecycle.settings import Settings
 
 from . import opened
@@ -31,6 +32,7 @@ _SHOW_EVERY = 0.25
 Examples:
   lifecycle replay events.jsonl
   lifecycle replay events.jsonl.gz --until 2026-03-01 --outbox march
+  lifecycle replay events.jsonl --catalog products.csv            with products to recommend
   lifecycle replay events.jsonl --database sqlite:///before.db    keep it, to compare after a change
 
 Docs: docs/replay.md."""
@@ -39,7 +41,12 @@ Docs: docs/replay.md."""
 @click.option("--until", type=Moment(), help="Stop before this day or moment (UTC if it names no zone).")
 @click.option("--database", "url", help="Go on in this one, not the live one; without it, in a new SQLite file.")
 @click.option("--outbox", type=click.Path(file_okay=False, path_type=Path), help="Write the emails into this folder.")
-def replay(file: Path, until: datetime | None, url: str | None, outbox: Path | None) -> None:
+@click.option(
+    "--catalog",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Import these products first, for emails that recommend some.",
+)
+def replay(file: Path, until: datetime | None, url: str | None, outbox: Path | None, catalog: Path | None) -> None:
     """Run a FILE of events (JSON Lines, also .gz, - for stdin) through journeys, policy and emails.
 
     The clock jumps from one event or timer to the next until nothing is left; no mail leaves the machine. The same
@@ -62,6 +69,8 @@ def replay(file: Path, until: datetime | None, url: str | None, outbox: Path | N
         history = read_lines(lines, file.name, clock.now())
     with working_on(settings) as db:
         engine.__dict__["db"] = db
+        if catalog is not None:
+            _stock(db, catalog, history[0].at if history else clock.now())
         with _shown(history, db) as progress:
             done = run(
                 db,
@@ -76,6 +85,14 @@ def replay(file: Path, until: datetime | None, url: str | None, outbox: Path | N
         with db.reading() as connection:
             console().print(summary(scores(connection)))
     _close(done, settings, outbox)
+
+
+def _stock(db: Database, catalog: Path, at: datetime) -> None:
+    """Keeps the catalogue; raises InvalidFile with the first row that cannot be taken."""
+    from lifecycle.flow.cataloguing import import_catalogue
+
+    if refused := import_catalogue(db, catalog, at).refused:
+        raise InvalidFile(refused[0] + (f" … and {len(refused) - 1:,} more" if refused[1:] else ""))
 
 
 def own_settings(settings: Settings, url: str | None) -> Settings:

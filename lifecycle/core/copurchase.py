@@ -23,14 +23,16 @@ BASKET = 100
 """How many of a customer's products count as bought together, the newest: pairs grow with its square."""
 LEAST_TOGETHER = 2
 """How many people must have bought both: one says nothing, and with two rare products would say everything."""
-RELATED = 20
+RELATED = 12
 """How many products go with one at most."""
-REMEMBERED = 10
+REMEMBERED = 8
 """How many of a customer's products their recommendations follow from, the newest."""
 POPULAR = 50
 """How many products stand in where a customer's own purchases say too little."""
 AT_MOST = 12
 """How many products are recommended to a customer at most."""
+LOOKED_AT = 2 * AT_MOST
+"""Of how many that go best with a customer's own they are, because some of those may be out of stock by now."""
 
 LONGEST_ID = 200
 """How many characters the id of a product may have: databases put an end to what they index."""

@@ -84,14 +84,15 @@ class Mailer:
         return self._allowed is None or self._allowed.match(address.lower()) is not None
 
     def reads(self, template: str) -> frozenset[str]:
-        """Which of `NAMES` the template reads; none where it is broken, which rendering says."""
+        """Which of `NAMES` the template reads in any locale; none where it is broken, which rendering says."""
         found = self._reads.get(template)
         if found is None:
             try:
-                variables = self.renderer.compiled(template).variables
+                emails = [self.renderer.compiled(template, locale) for locale in self.renderer.locales(template)]
             except TemplateError:
-                variables = frozenset()
-            found = self._reads[template] = NAMES & {variable.partition(".")[0] for variable in variables}
+                emails = []
+            read = {variable.partition(".")[0] for email in emails for variable in email.variables}
+            found = self._reads[template] = NAMES & read
         return found
 
     def locale_for(self, template: str, wanted: str | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Connection, Text
 
-from lifecycle.core.copurchase import AT_MOST, BASKET, LEAST_TOGETHER, RELATED, REMEMBERED
+from lifecycle.core.copurchase import AT_MOST, BASKET, LEAST_TOGETHER, LOOKED_AT, RELATED, REMEMBERED
 
 from .sql import Statement
 from .types import Id
@@ -67,6 +67,8 @@ _WHY = Statement(
     "SELECT product_id, other_id, score, together FROM related WHERE product_id IN {keys}",
     returns={"product_id": Text(), "other_id": Text(), "score": Id, "together": Id},
 )
+# What they have is taken out by a score that nothing makes up for: a join would cost as much as all the rest.
+_THEIRS = -(10**15)
 _RECOMMENDED = Statement(
     f"""
     WITH own AS MATERIALIZED (
@@ -79,20 +81,32 @@ _RECOMMENDED = Statement(
             SELECT own.customer_id, r.other_id, r.score FROM own JOIN related r ON r.product_id = own.product_id
             WHERE own.place <= {REMEMBERED}
             UNION ALL
-            SELECT theirs.id, p.id, 0 FROM customer theirs CROSS JOIN product p
-            WHERE theirs.id IN {{keys}} AND p.popularity IS NOT NULL
-        ) AS signs GROUP BY customer_id, other_id
+            SELECT customer_id, product_id, {_THEIRS} FROM own
+        ) AS signs GROUP BY customer_id, other_id HAVING sum(score) > 0
     ), ranked AS (
-        SELECT liked.customer_id, liked.score, p.id, p.name, p.url, p.image, p.price, p.currency, p.category,
-            row_number() OVER (
-                PARTITION BY liked.customer_id ORDER BY liked.score DESC, COALESCE(p.popularity, 1000000), p.id
-            ) AS place
-        FROM liked JOIN product p ON p.id = liked.other_id AND p.in_stock
-        LEFT JOIN own ON own.customer_id = liked.customer_id AND own.product_id = liked.other_id
-        WHERE own.customer_id IS NULL
+        SELECT customer_id, other_id, score,
+            row_number() OVER (PARTITION BY customer_id ORDER BY score DESC, other_id) AS place
+        FROM liked
+    ), best AS MATERIALIZED (
+        SELECT ranked.customer_id, ranked.other_id, ranked.score, ranked.place
+        FROM ranked JOIN product p ON p.id = ranked.other_id AND p.in_stock
+        WHERE ranked.place <= {LOOKED_AT}
+    ), short AS MATERIALIZED (
+        SELECT theirs.id FROM customer theirs LEFT JOIN best ON best.customer_id = theirs.id
+        WHERE theirs.id IN {{keys}}
+        GROUP BY theirs.id HAVING count(best.other_id) < {AT_MOST}
+    ), filled AS (
+        SELECT customer_id, other_id, score, place FROM best
+        UNION ALL
+        SELECT short.id, p.id, 0, {LOOKED_AT} + p.popularity
+        FROM short CROSS JOIN product p
+        LEFT JOIN own ON own.customer_id = short.id AND own.product_id = p.id
+        LEFT JOIN best ON best.customer_id = short.id AND best.other_id = p.id
+        WHERE p.popularity IS NOT NULL AND p.in_stock AND own.customer_id IS NULL AND best.customer_id IS NULL
     )
-    SELECT customer_id, score, id, name, url, image, price, currency, category FROM ranked
-    WHERE place <= {AT_MOST} ORDER BY customer_id, place
+    SELECT filled.customer_id, filled.score, p.id, p.name, p.url, p.image, p.price, p.currency, p.category
+    FROM filled JOIN product p ON p.id = filled.other_id
+    ORDER BY filled.customer_id, filled.place
     """,
     rows={"customer_id": "text", "product_id": "text", "place": "bigint"},
     returns={"customer_id": Text(), "score": Id, "id": Text()},
@@ -150,7 +164,7 @@ def recommended(
     ]
     found: dict[str, list[dict[str, Any]]] = {}
     for row in _RECOMMENDED.run(connection, keys=list(customers), rows=rows).mappings().all():
-        product = dict(row)
-        product["price"] = Decimal(product["price"])
-        found.setdefault(product.pop("customer_id"), []).append(product)
+        theirs = found.setdefault(row["customer_id"], [])
+        if len(theirs) < AT_MOST:
+            theirs.append({**row, "price": Decimal(row["price"])})
     return found

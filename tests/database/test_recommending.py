@@ -16,7 +16,7 @@ from sqlalchemy import event as sqlalchemy_event
 from sqlalchemy import text
 
 from lifecycle import Event, Policy, Property, Purchases, Sender, days, hours
-from lifecycle.core.copurchase import AT_MOST, BASKET, LEAST_TOGETHER, POPULAR, RELATED, REMEMBERED
+from lifecycle.core.copurchase import AT_MOST, BASKET, LEAST_TOGETHER, LOOKED_AT, POPULAR, RELATED, REMEMBERED
 from lifecycle.core.product import Product
 from lifecycle.flow import recommending
 from lifecycle.flow.recommending import Recommending, refresh
@@ -133,13 +133,13 @@ def popular_by_hand(orders: Sequence[Order], catalogue: Mapping[str, bool]) -> l
 def recommended_by_hand(
     own: Sequence[str], related: Related, popular: Sequence[str], catalogue: Mapping[str, bool]
 ) -> list[str]:
-    scores: Counter[str] = Counter(dict.fromkeys(popular, 0))
+    scores: Counter[str] = Counter()
     for product in own[:REMEMBERED]:
         for other, score, _ in related.get(product, ()):
             scores[other] += score
-    place = {product: number for number, product in enumerate(popular)}
-    wanted = [product for product in scores if product not in own and catalogue.get(product)]
-    return sorted(wanted, key=lambda id: (-scores[id], place.get(id, 10**6), id))[:AT_MOST]
+    liked = sorted(scores.keys() - set(own), key=lambda id: (-scores[id], id))[:LOOKED_AT]
+    wanted = [*liked, *(product for product in popular if product not in own and product not in liked)]
+    return [product for product in wanted if catalogue.get(product)][:AT_MOST]
 
 
 def stored(db: Database) -> Related:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
 from pathlib import Path
 
+from lifecycle.mail.recommended import Recommended
 from lifecycle.mail.render import Rendered, Renderer
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "email"
@@ -48,6 +50,11 @@ def _section(template: str, subject: str, preheader: str, link: str, event: Mapp
         "url": link and f"https://blueroom.example/{link}",
         "event": event,
     }
+
+
+def _record(name: str) -> dict[str, object]:
+    """A product that is recommended."""
+    return {"id": "BR-1", "name": name, "url": "https://blueroom.example/cd/1", "price": Decimal("12.99")}
 
 
 _OFFER = _section(
@@ -107,7 +114,17 @@ PEOPLE: dict[str, dict[str, object]] = {
             "favourite_genre": "Jazz",
         },
         "event": {"order_id": "00004-1997-01-18", "total": 29.33, "quantity": 2},
+        "recommended": Recommended(
+            [_record("Bill Evans Trio, Sunday at the Village Vanguard"), _record("Nick Drake, Pink Moon")]
+        ),
         "sections": [_OFFER, _NEWS, _REVIEW],
+    },
+    "stranger": {
+        **_ALL_AROUND,
+        "customer": {},
+        "event": _ONE_CD,
+        "recommended": Recommended([]),
+        "sections": [_REVIEW],
     },
     "siti": {
         **_ALL_AROUND,
@@ -125,9 +142,9 @@ PEOPLE: dict[str, dict[str, object]] = {
             "favourite_genre": "Jazz",
         },
         "event": {"order_id": "00007-1997-01-18", "total": 1029.33, "quantity": 2},
+        "recommended": Recommended([_record("Bill Evans Trio, Moon Beams")]),
         "sections": _IN_INDONESIAN,
     },
-    "stranger": {**_ALL_AROUND, "customer": {}, "event": _ONE_CD, "sections": [_REVIEW]},
     "nuisance": {
         **_ALL_AROUND,
         "customer": {
@@ -137,6 +154,7 @@ PEOPLE: dict[str, dict[str, object]] = {
             "vip": None,
         },
         "event": {"order_id": '"><img src=x> ' + "9" * 200, "total": 1234567.5, "quantity": 240},
+        "recommended": Recommended([_record("<script>alert(1)</script> " + "W" * 400)]),
         "sections": [_HOSTILE, *[_NEWS] * 10],
     },
 }

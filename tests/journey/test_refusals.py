@@ -77,6 +77,10 @@ CONDITIONS = [
     ("customer.vip & last_send", "& wants a condition, not last_send", "last_send.was_sent"),
     ("last_send()", "last_send is a word, not a thing to make", "drop the ()"),
     ("Ordered()", "Ordered is a word, not a thing to make", "drop the ()"),
+    ("Ordered.products == 'A1'", "order.completed.products is a list, which nothing", "for one in event.products"),
+    ("Ordered.products.is_set()", "is a list, which nothing can be compared with", "take another property"),
+    ("Ordered.order_id == Ordered.products", "order.completed.products is a list", "take another property"),
+    ("Attribute[list]().__set_name__(customer, 'tags')", "Attribute 'tags' has no type", "write Attribute[str]()"),
 ]
 ENTRIES = [
     ("on('order.completed')", "on() wants an event class, not 'order.completed'", "declare it in vocabulary.py"),
@@ -180,6 +184,27 @@ JOURNEYS = [
     (journey("steps=[Send('a', was='a')]"), "was='a' is a name of the step at", "drop this was="),
 ]
 POLICIES = [
+    (
+        "Purchases(Ordered, items='items')",
+        "order.completed has no property 'items'",
+        "items = Property[list[object]]()",
+    ),
+    ("Purchases(Ordered, items='product')", "has no property 'product'", "did you mean 'products'?"),
+    ("Purchases(Ordered, items='total')", "order.completed.total is no list", "total = Property[list[object]]()"),
+    ("Purchases(Ordered, items=Ordered.products)", "is no name", "write what the app calls it"),
+    ("Purchases('order.completed')", "Purchases() wants an event class", "declare it in vocabulary.py"),
+    ("Purchases(Ordered, product=' id')", "product=' id' is no name", "write what the app calls it"),
+    ("Purchases(Ordered, quantity=2)", "quantity=2 is no name", "write what the app calls it"),
+    ("Purchases(Ordered, orders=0)", "orders=0", "give a whole number from 1 to 100"),
+    ("Purchases(Ordered, orders=True)", "orders=True", "give a whole number from 1 to 100"),
+    ("Purchases(Ordered, refresh=minutes(5))", "refresh=5 minutes is too often", "give at least 1 hour"),
+    ("Purchases(Ordered, refresh=24)", "refresh= wants a duration, not 24", "write days(3)"),
+    ("Purchases(Ordered, lately=90)", "lately= wants a duration, not 90", "write days(3)"),
+    (
+        "Policy(sender=Sender('A', 'a@b.example', '1 Road'), purchases=Ordered)",
+        "purchases=",
+        "Purchases(OrderCompleted)",
+    ),
     ("Fatigue(saturated=0.00001)", "saturated=1e-05 is no share from 0.01 to 1", "write saturated=0.5"),
     ("Fatigue(saturated=float('nan'))", "saturated=nan is no share", "write saturated=0.5"),
     ("Cap(1, per=days(1_000_000))", "a duration of more than 100 years", "give at most days(36525)"),
@@ -218,6 +243,7 @@ TAKEN = [
     "Mute('open complaint', when=Ordered.after(Reviewed))",
     "on_date(2, 29)",
     "Fatigue(saturated=0.01)",
+    "Purchases(Ordered, product='sku', quantity='n', orders=100, lately=days(1), refresh=hours(1))",
     "Cap(1, per=days(36_525))",
     "Send('hello', priority=-5)",
     "Wait('a', until=date(2026, 12, 24))",

@@ -26,6 +26,7 @@ class Ordered(Event, name="order.completed"):
     total = Property[Decimal](required=True)
     gift = Property[bool]()
     ships_on = Property[date]()
+    products = Property[list[object]]()
 
 
 class Reviewed(Event, name="review.posted"):

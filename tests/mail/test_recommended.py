@@ -1,0 +1,39 @@
+"""What `recommended(n)` is in a template."""
+
+from __future__ import annotations
+
+import pytest
+
+from lifecycle.mail.environment import text_environment
+from lifecycle.mail.recommended import Recommended
+
+THREE = Recommended([{"id": id, "name": f"Mug {id}"} for id in "abc"])
+
+
+def shown(template: str, recommended: Recommended = THREE) -> str:
+    return text_environment().from_string(template).render(recommended=recommended)
+
+
+def test_a_template_gets_as_many_as_it_asks_for_or_there_are() -> None:
+    assert shown("{% for p in recommended(2) %}{{ p.id }}{% endfor %}") == "ab"
+    assert shown("{{ recommended(9) | length }}{{ recommended(0) | length }}") == "30"
+    assert shown("{% if recommended(1) %}yes{% else %}no{% endif %}", Recommended([])) == "no"
+    assert shown("{{ recommended(3)[2].name }}") == "Mug c"
+
+
+@pytest.mark.parametrize("template", ["{{ recommended('3') }}", "{{ recommended(-1) }}", "{{ recommended(true) }}"])
+def test_how_many_is_a_number(template: str) -> None:
+    with pytest.raises(TypeError, match=r"say how many, as in recommended\(3\)"):
+        shown(template)
+
+
+def test_whoever_forgets_to_say_how_many_is_told() -> None:
+    with pytest.raises(TypeError, match=r"say how many products are wanted, as in recommended\(3\)"):
+        shown("{% for p in recommended %}{{ p.id }}{% endfor %}")
+
+
+def test_a_template_reaches_nothing_behind_it() -> None:
+    from jinja2.exceptions import SecurityError
+
+    with pytest.raises(SecurityError):
+        shown("{{ recommended._products }}")
