@@ -22,6 +22,7 @@ from .words import trigger_of
 _BY_THE_ENGINE: Mapping[str, Sequence[str] | None] = {
     "company": ("name", "email", "postal_address"),
     "links": ("unsubscribe",),
+    "locale": None,
     "now": None,
     "message_id": None,
 }

@@ -100,7 +100,7 @@ class Policy:
             raise DefinitionError(
                 origin, f"timezone={timezone!r} is unknown", "write one like 'Asia/Jakarta'"
             ) from None
-        if normal(locale) is None:
+        if not is_text(locale) or normal(locale) is None:
             raise DefinitionError(origin, f"locale={locale!r} is unknown", "write one like 'id' or 'en_GB'")
         if not is_currency(currency):
             raise DefinitionError(origin, f"currency={currency!r} is unknown", "write a code like 'IDR'")

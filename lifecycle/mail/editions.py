@@ -8,8 +8,9 @@ locale than its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -68,13 +69,13 @@ def _with_text(laid: LaidOut, path: Path | None) -> LaidOut:
     if path is not None:
         # Its `path` names what the text stands beside, for errors.
         return replace(laid, source=replace(laid.source, path=path.with_suffix(".mjml"), text=read_text(path)))
-    text = laid.source.text
-    translatable = text is not None and any(_text_messages(laid.source))
-    return laid if translatable else replace(laid, source=replace(laid.source, text=None))
+    said, _ = _text_part(laid.source)
+    return laid if said else replace(laid, source=replace(laid.source, text=None))
 
 
 def _edition(laid: LaidOut, locale: str, catalogue: Catalogue | None, utm: Utm | None) -> CompiledEmail:
-    used = [*laid.messages, *_text_messages(laid.source)]
+    said_by_hand, places_by_hand = _text_part(laid.source)
+    used = [*laid.messages, *said_by_hand]
     texts, plurals = _translations(used, catalogue)
     rule = catalogue.rule if catalogue else ENGLISH_PLURAL
     speech = Speech(texts, plurals, rule)
@@ -83,7 +84,7 @@ def _edition(laid: LaidOut, locale: str, catalogue: Catalogue | None, utm: Utm |
     written = laid.source.text
     source = laid.source if written is None else replace(laid.source, text=with_constants(written, speech))
     email = finish(replace(said, source=source), locale, utm)
-    places = {**_text_places(laid.source), **laid.places}
+    places = {**places_by_hand, **laid.places}
     content = repr((email.version, locale, sorted(texts.items()), sorted(plurals.items()), rule)).encode()
     return replace(
         email,
@@ -118,19 +119,15 @@ def _translations(
 # The text part written by hand
 
 
-def _text_messages(source: Source) -> Iterator[Message]:
-    if source.text is not None:
-        yield from messages(parse(source.text, text_environment(), _text_where(source)), _text_where(source))
+def _text_part(source: Source) -> tuple[tuple[Message, ...], Mapping[str, str]]:
+    """Its messages, and where it reads each variable."""
+    return ((), {}) if source.text is None else _read_text_part(str(source.path.with_suffix(".txt")), source.text)
 
 
-def _text_places(source: Source) -> dict[str, str]:
-    if source.text is None:
-        return {}
-    where = _text_where(source)
-    tree = parse(source.text, text_environment(), where)
-    return {variable: where(offset) for variable, offset in variables_read(tree).items()}
+@lru_cache(maxsize=64)  # all editions of an email ask
+def _read_text_part(path: str, text: str) -> tuple[tuple[Message, ...], Mapping[str, str]]:
+    def at(offset: int) -> str:
+        return place(path, text, offset)
 
-
-def _text_where(source: Source) -> Callable[[int], str]:
-    path, text = str(source.path.with_suffix(".txt")), source.text or ""
-    return lambda offset: place(path, text, offset)
+    tree = parse(text, text_environment(), at)
+    return tuple(messages(tree, at)), {variable: at(offset) for variable, offset in variables_read(tree).items()}

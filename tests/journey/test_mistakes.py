@@ -398,6 +398,9 @@ def test_a_mistake_in_the_vocabulary_is_told_once_whoever_imports_it(folder: Fol
 
 IN_THE_POLICY = {
     "an unknown time zone": ("timezone='Mars/Base'", "timezone='Mars/Base' is", "Asia/Jakarta"),
+    "an unknown locale": ("locale='rubbish'", "locale='rubbish' is unknown", "write one like 'id'"),
+    "a locale that is no text": ("locale=7", "locale=7 is unknown", "write one like 'id'"),
+    "an unknown currency": ("currency='Rp'", "currency='Rp' is unknown", "write a code like 'IDR'"),
     "an unknown consent": ("consent='maybe'", "consent='maybe' is unknown", "say 'opt_in' or 'opt_out'"),
     "a cap twice": ("caps=[Cap(1, per=days(1)), Cap(1, per=days(1))]", "two caps are the same", "drop one"),
     "a cap of nothing": ("caps=[Cap('1', per=days(1))]", "Cap('1') is no number of messages", "give 0 or more"),
