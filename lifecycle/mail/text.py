@@ -37,7 +37,7 @@ def plain_text(html: str, masked: Masked) -> str:
 class _Link:
     href: str
     start: int  # where its label begins among the parts of the paragraph
-    is_noted: bool = False
+    is_noted: bool  # also one that leads nowhere
 
 
 class _Reader(HTMLParser):
@@ -72,7 +72,8 @@ class _Reader(HTMLParser):
             case "br":
                 self._parts.append(" " if self._in_data() else _BREAK)
             case "a":
-                self._links.append(_Link((attributes.get("href") or "").strip(), len(self._parts)))
+                href = (attributes.get("href") or "").strip()
+                self._links.append(_Link(href, len(self._parts), is_noted=not href or href.startswith("#")))
             case "img":
                 self._read(f" {attributes.get('alt') or ''} ")
             case "ul" | "ol":
@@ -152,7 +153,7 @@ class _Reader(HTMLParser):
             self._end_block()
 
     def _end_link(self, link: _Link) -> None:
-        if link.is_noted or not link.href or link.href.startswith("#"):
+        if link.is_noted:
             return
         label = "".join(self._parts[link.start :])
         words = self._source(" ".join(_MARKS.sub("", label).split()))

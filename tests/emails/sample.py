@@ -160,16 +160,25 @@ PEOPLE: dict[str, dict[str, object]] = {
 }
 
 
+REGULARS = {"en": "regular", "id": "siti"}
+"""For whom the HTML and the pictures of each locale are made."""
+
+
+def golden_start(renderer: Renderer, name: str, locale: str) -> str:
+    """How the names of an email's golden files begin: as its own file, with the locale if it is not the default."""
+    return name if locale == renderer.locale else f"{name}.{locale}"
+
+
 def golden_copies(renderer: Renderer) -> dict[Path, str]:
     """Return what every golden file should hold: HTML for the regular of a locale, text for them and the stranger."""
     copies: dict[Path, str] = {}
     for name in SHIPPED:
-        for locale, regular in (("en", "regular"), ("id", "siti")):
-            start = name if locale == renderer.locale else f"{name}.{locale}"
-            for person in (regular, "stranger"):
+        for locale in renderer.locales(name):
+            start = golden_start(renderer, name, locale)
+            for person in (REGULARS[locale], "stranger"):
                 rendered = renderer.render(name, PEOPLE[person], locale)
                 copies[GOLDEN / f"{start}.{person}.txt"] = _as_text(rendered)
-                if person == regular:
+                if person != "stranger":
                     copies[GOLDEN / f"{start}.html"] = rendered.html
     return copies
 

@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from lifecycle.mail.render import Renderer
+from tests.emails.night import in_the_dark
 from tests.emails.sample import LOCALES, PEOPLE, SHIPPED, TEMPLATES, WHY
 
 _VOID = {"br", "hr", "img", "input", "link", "meta"}
@@ -30,11 +31,6 @@ class Look:
         """The ratio of WCAG 2.2, from 1 to 21."""
         lighter, darker = sorted((_luminance(self.color), _luminance(self.background)), reverse=True)
         return (lighter + 0.05) / (darker + 0.05)
-
-    @property
-    def is_large(self) -> bool:
-        """Whether it counts as large: 18 pt, or 14 pt bold."""
-        return self.size >= 24 or (self.bold and self.size >= 18.66)
 
 
 def _luminance(color: str) -> float:
@@ -107,14 +103,33 @@ def test_contrast_is_measured_as_wcag_does(color: str, background: str, ratio: f
     assert Look(color=color, background=background).contrast == pytest.approx(ratio, abs=0.01)
 
 
+def test_what_is_dark_is_seen_by_the_rules_of_the_cascade() -> None:
+    html = """<html><head><style>
+      p { color: #111111 }
+      @media (prefers-color-scheme: dark) {
+        .sky p { color: #EEEEEE !important; }
+        .sky, p { background-color: #000000 !important; color: #DDDDDD !important; }
+      }
+    </style></head><body><div class="sky"><p style="color:#111111">one</p></div><i>two</i></body></html>"""
+
+    (one, first), (two, second) = seen(in_the_dark(html))
+
+    assert (one, first.color, first.background) == ("one", "#eeeeee", "#000000")
+    assert (two, second.color, second.background) == ("two", "#000000", "#ffffff")
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 @pytest.mark.parametrize("person", list(PEOPLE))
 @pytest.mark.parametrize("locale", LOCALES)
-def test_all_text_stands_out_from_its_ground(renderer: Renderer, name: str, person: str, locale: str) -> None:
-    shown = seen(renderer.render(name, PEOPLE[person], locale).html)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_all_text_stands_out_from_its_ground(
+    renderer: Renderer, name: str, person: str, locale: str, scheme: str
+) -> None:
+    html = renderer.render(name, PEOPLE[person], locale).html
+    shown = seen(in_the_dark(html) if scheme == "dark" else html)
     assert len(shown) > 10
     for words, look in shown:
-        assert look.contrast >= (3 if look.is_large else 4.5), f"{words!r}: {look.contrast:.2f}, {look}"
+        assert look.contrast >= 4.5, f"{words!r}: {look.contrast:.2f}, {look}"
 
 
 @pytest.mark.parametrize("name", SHIPPED)
