@@ -6,7 +6,7 @@ A variant says what it is a translation of by a stamp, `{# translates: 1a2b3c4d 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -14,7 +14,7 @@ from pathlib import Path
 from lifecycle.mail.catalogue import DOMAIN, FOLDER
 from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.locales import variant_of, variants
-from lifecycle.mail.source import read_text
+from lifecycle.mail.source import place, read_text
 
 _STAMP = re.compile(r"\{#\s*translates:\s*(\w+)\s*#\}\n?")
 _SHOWN = 3
@@ -30,10 +30,10 @@ class Lag:
     hint: str
 
 
-def lagging(folder: Path, name: str, editions: Iterable[CompiledEmail]) -> list[Lag]:
-    """What lags in an email, of which `editions` are all there are, the default one first."""
-    _, *others = editions
-    return [*variants_that_lag(folder, name), *(lag for email in others for lag in _untranslated(email))]
+def lagging(folder: Path, edition: CompiledEmail) -> list[Lag]:
+    """What lags in one edition of an email, other than the default one."""
+    variants = [lag for lag in variants_that_lag(folder, edition.name) if lag.locale == edition.locale]
+    return [*variants, *_untranslated(edition)]
 
 
 def stamp(text: str) -> str:
@@ -59,10 +59,10 @@ def variants_that_lag(folder: Path, name: str) -> Iterator[Lag]:
         found = _STAMP.search(read_text(path))
         hint = f"compare the two, then: lifecycle locales stamp {name} --locale {locale}"
         if found is None:
-            yield Lag(locale, f"{path}:1", f"does not say which {default.name} it translates", hint)
+            yield Lag(locale, f"{path}:1:1", f"does not say which {default.name} it translates", hint)
         elif found[1] != stamp(read_text(default)):
-            line = found.string.count("\n", 0, found.start()) + 1
-            yield Lag(locale, f"{path}:{line}", f"{default.name} has changed since this was translated", hint)
+            where = place(str(path), found.string, found.start())
+            yield Lag(locale, where, f"{default.name} has changed since this was translated", hint)
 
 
 def _untranslated(email: CompiledEmail) -> Iterator[Lag]:

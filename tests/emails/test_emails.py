@@ -140,7 +140,7 @@ def test_every_email_says_why_it_came(rendered: Rendered) -> None:
 def test_every_email_exists_in_every_locale_and_lags_in_none(renderer: Renderer, name: str) -> None:
     editions = [renderer.compiled(name, locale) for locale in LOCALES]
     assert tuple(edition.locale for edition in editions) == renderer.locales(name) == LOCALES
-    assert not lagging(TEMPLATES, name, editions)
+    assert not any(lagging(TEMPLATES, edition) for edition in editions[1:])
 
 
 def test_no_text_of_one_locale_is_left_in_another(renderer: Renderer, name: str) -> None:

@@ -10,6 +10,7 @@ import pytest
 from lifecycle.journey.load import load
 from lifecycle.lint import lint
 from lifecycle.lint.rules import RULES
+from lifecycle.mail.lagging import stamped
 from tests.journey.conftest import POLICY
 from tests.lint.conftest import EMAIL, FILE, JOURNEY, Shop
 
@@ -295,6 +296,27 @@ def test_the_digest_shows_its_sections(shop: Shop) -> None:
     assert (problem.code, problem.where) == ("no_sections", "templates/email/digest/gathered.mjml:7:3")
 
 
+def test_an_email_that_does_not_compile_is_told_once_and_not_of_the_digest_that_gathers_it(shop: Shop) -> None:
+    shop.folder.write("shop.py", JOURNEY.replace('Send("hello")', 'Send("hello", on_capped="digest")'))
+    shop.write(
+        EMAIL.replace(WORDS, "{% for section in sections %}{{ section.subject }}{% endfor %}"), "digest/gathered.mjml"
+    )
+    shop.replace(WORDS, "{{ customer.email | uper }}")
+
+    assert [(problem.code, problem.where) for problem in shop.problems()] == [("unknown_filter", f"{FILE}:8:34")]
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "place"), [("no_subject", ">Hello<", "3:5"), ("no_preheader", ">Hello again<", "4:5")]
+)
+def test_a_blank_subject_or_preheader_is_told_at_its_tag(shop: Shop, rule: str, old: str, place: str) -> None:
+    shop.replace(old, "><")
+
+    (problem,) = shop.problems()
+
+    assert (problem.code, problem.where) == (rule, f"{FILE}:{place}")
+
+
 def test_a_property_that_is_named_like_a_link_is_one_in_the_sample(shop: Shop) -> None:
     words = (shop.folder.root / "journeys/vocabulary.py").read_text()
     shop.folder.write(
@@ -370,7 +392,8 @@ def test_a_catalogue_that_lags_behind_is_told_where_the_text_stands(shop: Shop) 
     shop.write(CATALOGUE.format(words=""), "locales/id/LC_MESSAGES/email.po")
     (problem,) = shop.problems()
     assert (problem.code, problem.severity, problem.where) == ("lagging_locale", "warning", f"{FILE}:8:17")
-    assert problem.hint == "translate it in locales/id/LC_MESSAGES/email.po"
+    assert problem.message == "1 of its texts is not in id: 'Words'"
+    assert problem.hint == "lifecycle locales update id, then translate them in locales/id/LC_MESSAGES/email.po"
 
 
 def test_each_locale_has_a_subject_that_is_short_enough(shop: Shop) -> None:
@@ -383,19 +406,34 @@ def test_each_locale_has_a_subject_that_is_short_enough(shop: Shop) -> None:
     assert "h" * 61 in problem.message
 
 
-def test_an_edition_in_a_file_of_its_own_has_what_the_default_has(shop: Shop) -> None:
-    shop.write(EMAIL.replace(WORDS, "Kata"), "hello.id.mjml")
+def test_an_edition_in_a_file_of_its_own_lags_once_the_default_has_changed(shop: Shop) -> None:
+    shop.write(stamped(EMAIL.replace(WORDS, "Kata"), EMAIL), "hello.id.mjml")
     assert shop.problems() == []
 
-    shop.replace(WORDS, "{{ event.total }} <a href='https://shop.example/'>Look</a>")
-    first, second = shop.problems()
-    assert (first.code, first.where) == ("lagging_locale", "templates/email/hello.id.mjml:7:3")
-    assert first.message == "hello.id.mjml has 2 <mj-button> and <a>, and hello.mjml 3"
-    assert second.message == f"hello.id.mjml never reads event.total, which hello.mjml does at {FILE}:8:17"
+    shop.replace("Hello again", "Hello once more")
+    (problem,) = shop.problems()
+    assert (problem.code, problem.where) == ("lagging_locale", "templates/email/hello.id.mjml:1:1")
+    assert problem.message == "hello.mjml has changed since this was translated"
+    assert "lifecycle locales stamp hello --locale id" in problem.hint
+
+
+def test_what_differs_from_the_default_is_told_until_somebody_has_compared_the_two(shop: Shop) -> None:
+    changed = EMAIL.replace(WORDS, "{{ event.total }} <a href='https://shop.example/'>Look</a>")
+    shop.write(changed)
+    shop.write(EMAIL, "hello.id.mjml")
+
+    assert [problem.message for problem in shop.problems()] == [
+        "does not say which hello.mjml it translates",
+        "hello.id.mjml has 2 <mj-button> and <a>, and hello.mjml 3",
+        f"hello.id.mjml never reads event.total, which hello.mjml does at {FILE}:8:17",
+    ]
+
+    shop.write(stamped(EMAIL, changed), "hello.id.mjml")
+    assert shop.problems() == []
 
 
 def test_an_edition_in_a_file_of_its_own_is_asked_all_that_the_default_is(shop: Shop) -> None:
-    shop.write(EMAIL.replace("https://shop.example/shelves", "#"), "hello.id.mjml")
+    shop.write(EMAIL.replace("https://shop.example/shelves", "#") + stamped("", EMAIL), "hello.id.mjml")
     shop.write("Halo {{ customer.first_name }}", "hello.id.txt")
 
     assert [(problem.code, problem.where) for problem in shop.problems()] == [
