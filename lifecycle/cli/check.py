@@ -11,6 +11,8 @@ from .listing import as_json_option
 from .problems import number, write_problems
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from lifecycle.journey.project import Problem, Project
     from lifecycle.settings import Settings
 
@@ -44,7 +46,7 @@ def check(ctx: click.Context, database: bool, strict: bool, as_json: bool) -> No
         problems = [*check_project(project, *folders), *lint(project, *folders)]
         if database:
             problems += _parked(settings, project)
-    well = f"{_contents(project)}: all well" if project is not None else ""
+    well = f"{_contents(project, settings.templates)}: all well" if project is not None else ""
     ctx.exit(write_problems(problems, well, as_json=as_json, strict=strict))
 
 
@@ -68,16 +70,8 @@ def _parked(settings: Settings, project: Project) -> list[Problem]:
         db.close()
 
 
-def _contents(project: Project) -> str:
-    from lifecycle.journey.emails import gathers
-    from lifecycle.journey.steps import Send, walk_steps
+def _contents(project: Project, templates: Path) -> str:
+    from lifecycle.mail.source import email_names
 
-    emails = {
-        step.template
-        for journey in project.journeys.values()
-        for step in walk_steps(journey.steps)
-        if isinstance(step, Send)
-    }
-    if gathers(project):
-        emails.add(project.policy.digest.template)
-    return f"{number(len(project.journeys), 'journey')}, {number(len(emails), 'email')}, 1 policy"
+    emails = number(len(email_names(templates)), "email")
+    return f"{number(len(project.journeys), 'journey')}, {emails}, 1 policy"

@@ -125,7 +125,10 @@ def _no_sections(email: Email) -> Iterator[Finding]:
 
 
 def _unrenderable(email: Email) -> Iterator[Finding]:
-    if isinstance(error := email.outcome, TemplateError):
+    error = email.outcome
+    if isinstance(error, TemplateError) and email.is_digest:
+        return  # an email that it gathers does not compile, which is told once, of that email
+    if isinstance(error, TemplateError):
         yield Finding(error.where, error.message, error.hint)
     elif isinstance(error, RenderError):
         where, hint = email.source.at(0), "mend the template, or the sample data"

@@ -79,7 +79,7 @@ class _Walk(HTMLParser):
         self._source, self._masked, self._known = source, masked, known
         self._elements: list[_Element] = []
         self._open: list[tuple[Token, _Element | None]] = []
-        self._seen: set[str] = set()
+        self._seen: dict[str, int] = {}  # tags, and where the first of each begins
         self._line_starts = [0, *(match.end() for match in re.finditer("\n", masked.text))]
         self._outline = Outline()
 
@@ -109,11 +109,11 @@ class _Walk(HTMLParser):
         if tag not in VOID_TAGS:
             begin = self._offset()
             self._elements.append(_Element(tag, begin, begin + len(self.get_starttag_text() or "")))
-            self._seen.add(tag)
+            self._seen.setdefault(tag, self._offset())
 
     def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self._check_tag(tag, attrs)
-        self._seen.add(tag)
+        self._seen.setdefault(tag, self._offset())
 
     def handle_endtag(self, tag: str) -> None:
         if tag in VOID_TAGS:
@@ -270,7 +270,9 @@ class _Walk(HTMLParser):
                 "no <mj-body>", "wrap the email in <mjml><mj-head>…</mj-head><mj-body>…</mj-body></mjml>", 0
             )
         if not self._outline.title:
-            raise self._error("no subject", "write <mj-title>…</mj-title> into <mj-head>", 0, "no_subject")
+            at = self._seen.get("mj-title", 0)
+            raise self._error("no subject", "write <mj-title>…</mj-title> into <mj-head>", at, "no_subject")
         if not self._outline.preview:
-            raise self._error("no preheader", "write <mj-preview>…</mj-preview> into <mj-head>", 0, "no_preheader")
+            at = self._seen.get("mj-preview", 0)
+            raise self._error("no preheader", "write <mj-preview>…</mj-preview> into <mj-head>", at, "no_preheader")
         return self._outline

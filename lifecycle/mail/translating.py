@@ -141,10 +141,17 @@ def progress(locale: str, path: Path, all_texts: Catalog) -> Progress:
 
 
 def write_mo(locale: str, path: Path) -> tuple[Path, int]:
-    """Write the `.mo` beside a catalogue, for programs that want one; returns it and how many texts it has."""
+    """Write the `.mo` beside a catalogue, for programs that want one; returns it and how many texts it has.
+
+    Raises TemplateError, with the catalogue's line, where a translation names what its text does not.
+    """
     from babel.messages.mofile import write_mo as write
 
     found = read_catalogue(locale, path)
+    for text in found.texts:
+        found.check(Message(text, None, str(path)))
+    for one, many in found.plurals:
+        found.check(Message(one, many, str(path)))
     target = path.with_suffix(".mo")
     out = BytesIO()
     write(out, read_po(locale, path))

@@ -16,6 +16,13 @@ def test_a_sound_project_is_said_to_be_well(bare_shop: Shop) -> None:
     assert bare_shop.run("check").stdout == "2 journeys, 2 emails, 1 policy: all well\n"
 
 
+def test_emails_that_nobody_sends_are_looked_at_and_counted(bare_shop: Shop) -> None:
+    emails = bare_shop.folder / "templates/email"
+    (emails / "unsent.mjml").write_text((emails / "thanks.mjml").read_text())
+
+    assert "3 emails" in bare_shop.run("check").stdout
+
+
 def test_problems_stand_under_their_file_with_line_code_and_remedy(bare_shop: Shop) -> None:
     _replace(bare_shop.folder / "journeys/thanks.py", 'Send("thanks")', 'Send("thank")')
     _replace(bare_shop.folder / "templates/email/invitation.mjml", "invited.", "invited, {{ customer.frist_name }}.")

@@ -90,12 +90,22 @@ def test_compile_writes_what_other_programs_read(wrapped: Shop) -> None:
     assert found.gettext("Bye") == "Sampai jumpa"
 
 
+def test_compile_refuses_a_translation_that_names_what_its_text_does_not(wrapped: Shop) -> None:
+    wrapped.run("locales", "add", "id")
+    _translate(wrapped, "Bye", "Dah, %(nama)s")
+
+    result = wrapped.run("locales", "compile", exit_code=1)
+
+    assert re.match(rf"error: {_PO}:\d+: the translation names %\(nama\)s, which 'Bye' does not have", result.stderr)
+    assert not (wrapped.folder / _PO).with_suffix(".mo").exists()
+
+
 def test_a_variant_lags_until_it_is_stamped(wrapped: Shop) -> None:
     folder = wrapped.folder / "templates/email"
     (folder / "thanks.id.mjml").write_text((folder / "thanks.mjml").read_text().replace("Thanks", "Terima kasih"))
 
     result = wrapped.run("locales", "status", exit_code=1)
-    assert "templates/email/thanks.id.mjml:1: does not say which thanks.mjml it translates" in result.stdout
+    assert "templates/email/thanks.id.mjml:1:1: does not say which thanks.mjml it translates" in result.stdout
     wrapped.run("locales", "stamp", "thanks")
     wrapped.run("locales", "status")
 
