@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from jinja2 import Undefined, pass_context
@@ -24,19 +25,19 @@ def default(value: object, fallback: object = "", boolean: bool = False) -> obje
 def money(context: Context, value: Any, currency: object = "") -> str:
     """Return an amount as the customer's locale writes it; without a currency it is in the policy's."""
     code = str(currency) or context.get("_currency", _CURRENCY)
-    return formats.money(_given(value), code, context.get("locale", _LOCALE))
+    return formats.money(_countable(value, "money"), code, context.get("locale", _LOCALE))
 
 
 @pass_context
 def number(context: Context, value: Any, decimals: int | None = None) -> str:
     """Return a number as the customer's locale writes it: 1234.5 → "1,234.5"."""
-    return formats.number(_given(value), decimals, context.get("locale", _LOCALE))
+    return formats.number(_countable(value, "number"), decimals, context.get("locale", _LOCALE))
 
 
 @pass_context
 def percent(context: Context, value: Any, decimals: int | None = None) -> str:
     """Return a share of one: 0.1 → "10%"."""
-    return formats.percent(_given(value), decimals, context.get("locale", _LOCALE))
+    return formats.percent(_countable(value, "percent"), decimals, context.get("locale", _LOCALE))
 
 
 @pass_context
@@ -60,6 +61,15 @@ def datetime(context: Context, value: object, style: str = "medium") -> str:
 def _moment(context: Context, value: object, kind: formats.Kind, style: str) -> str:
     zone = getattr(context.get("now"), "tzinfo", None)
     return formats.moment(_given(value), kind, style, context.get("locale", _LOCALE), zone)
+
+
+def _countable(value: Any, name: str) -> Any:
+    """Return the value, which may be a number; a list or mapping, which no cache can look up, is none."""
+    if isinstance(value, int | float | str | Decimal):
+        return value
+    if isinstance(value, Undefined):
+        return str(value)
+    raise ValueError(f"{name} expects a number, not {type(value).__name__}")
 
 
 def _given(value: Any) -> Any:

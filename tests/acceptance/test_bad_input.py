@@ -229,8 +229,8 @@ def _parsed(mail: Mail) -> EmailMessage:
 
 
 def _check_name(mail: EmailMessage, name: str) -> None:
-    shown = " ".join(name.replace("\u202e", "").replace("\u202c", "").split())
-    assert mail["Subject"] == f"{shown or 'You'}, thanks"
+    name = name.replace("\u202e", "").replace("\u202c", "")
+    assert mail["Subject"] == f"{' '.join(name.split()) or 'You'}, thanks"
     plain, rich = mail.get_body(("plain",)), mail.get_body(("html",))
     assert plain is not None
     assert rich is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ ODD: list[Any] = [
     "2026-02-30", "0000-00-00", "9999-12-31", "1e400", "NaN", "Infinity", "\x85", "\u2028", "'; DROP TABLE event; --",
     "{{ 7*7 }}", "%s %(x)s :name", "\\u0000", "😀", "１２", "9" * 400, -0.0, "1997-03-20T00:00:00+14:00",
 ]  # fmt: skip
+_OF_THE_EMAIL = re.compile("Error: (money expects a number|ngettext counts whole things), not | is missing")
 TRAITS = [
     "email", "first_name", "last_name", "birthday", "timezone", "locale", "created_at", "lifetime_value", "vip",
     "favourite_genre",
@@ -85,5 +87,7 @@ def test_odd_values_stop_nobody(
         assert message["state"] in ("sent", "skipped", "failed"), message
         if message["state"] == "failed":
             assert "\n" not in message["reason"]
-            assert "Error: money expects a number, not " in message["reason"] or " is missing" in message["reason"]
+            assert re.search(
+                "Error: (money expects a number|ngettext counts whole things), not | is missing", message["reason"]
+            )
     assert "fault in the engine" not in letters

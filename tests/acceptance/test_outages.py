@@ -197,7 +197,10 @@ def test_a_full_disk_stops_nothing_for_good_and_leaves_nothing_half_done(
         crew.until(lambda: states(crew) == {"sent": len(orders.addresses)}, lambda: states(crew))
     letters = [email.message_from_bytes(path.read_bytes(), policy=modern) for path in (home / "outbox").iterdir()]
     assert Counter(str(letter["To"]) for letter in letters) == orders.addresses
-    assert all(str(letter.get_body(("plain",))).endswith("1 Road\n") for letter in letters)
+    for letter in letters:
+        body = letter.get_body(("html",))
+        assert body is not None
+        assert body.get_content().rstrip().endswith("</html>")
     assert_one_line_each(crew, {})
 
 
