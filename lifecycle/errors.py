@@ -54,11 +54,12 @@ class TemplateError(LifecycleError):
 
 
 class RenderError(LifecycleError):
-    """One email cannot be rendered for one customer."""
+    """One email cannot be rendered for one customer; `where` is "file:line:column", where that is known."""
 
-    def __init__(self, template: str, message: str) -> None:
+    def __init__(self, template: str, message: str, where: str = "") -> None:
         self.template = template
         self.message = message
+        self.where = where
         super().__init__(f"{template}: {message}")
 
 

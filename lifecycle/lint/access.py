@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from lifecycle.mail.locales import tag as language_tag
+
 from .email import Email
 from .markup import Tag
 from .rule import Finding, Rule
@@ -12,7 +14,7 @@ from .rule import Finding, Rule
 def _no_lang(email: Email) -> Iterator[Finding]:
     for tag in email.named("mjml"):
         if not tag.attributes.get("lang"):
-            hint = f'write <mjml lang="{email.project.policy.locale}">'
+            hint = f'write <mjml lang="{language_tag(email.compiled.locale)}">'
             yield Finding(email.at(tag.start), "no language is named, so screen readers guess how to speak", hint)
 
 

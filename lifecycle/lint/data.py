@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 
 from lifecycle.errors import RenderError, TemplateError
 from lifecycle.journey.journey import Journey
@@ -16,7 +15,6 @@ from lifecycle.mail.source import place
 from lifecycle.mail.syntax import parse_again
 
 from .email import Email
-from .expressions import Word
 from .fallback import Lack, lacking
 from .rule import Finding, Rule
 
@@ -27,8 +25,6 @@ _BY_THE_ENGINE: Mapping[str, Sequence[str] | None] = {
     "message_id": None,
     "now": None,
 }
-_ALWAYS_THERE = frozenset({"email", "created_at"})
-"""Reserved traits of everybody whom mail can go to."""
 
 
 def _unknown(email: Email) -> Iterator[Finding]:
@@ -95,27 +91,12 @@ def _lacks(email: Email) -> Iterator[tuple[Lack, str]]:
     """What may be missing where it is needed, with its place; in both parts, where the text is written by hand."""
     source, text = email.source, email.source.text
     environment = html_environment()
-    for lack in lacking(parse_again(source.mjml, environment), environment, partial(_is_optional, email)):
+    for lack in lacking(parse_again(source.mjml, environment), environment, email.may_lack):
         yield lack, source.at(lack.at)
     if text is not None:
         environment = text_environment()
-        for lack in lacking(parse_again(text, environment), environment, partial(_is_optional, email)):
+        for lack in lacking(parse_again(text, environment), environment, email.may_lack):
             yield lack, place(str(email.text_file), text, lack.at)
-
-
-def _is_optional(email: Email, word: Word) -> bool:
-    """Whether somebody may get the email for whom nobody has provided that word."""
-    group, name = word
-    vocabulary = email.project.vocabulary
-    if group == "customer":
-        attribute = vocabulary.attributes.get(name)
-        known = attribute is not None or name in RESERVED
-        return known and name not in _ALWAYS_THERE and not (attribute is not None and attribute.required)
-    if group == "event":
-        events = [vocabulary.events[event].properties for event in email.triggers if event in vocabulary.events]
-        found = [properties[name] for properties in events if name in properties]
-        return bool(found) and not all(each.required for each in found)
-    return False
 
 
 def _no_sections(email: Email) -> Iterator[Finding]:
@@ -131,11 +112,14 @@ def _unrenderable(email: Email) -> Iterator[Finding]:
     if isinstance(error, TemplateError):
         yield Finding(error.where, error.message, error.hint)
     elif isinstance(error, RenderError):
-        where, hint = email.source.at(0), "mend the template, or the sample data"
+        where, hint = error.where or email.source.at(0), "mend the template, or the sample data"
         if email.is_digest:
             where = email.compiled.places.get("sections", where)
             hint = f'a section has {", ".join(KNOWN)}; what not every event has wants | default("…")'
         yield Finding(where, str(error), hint)
+    elif isinstance(error := email.of_a_stranger, RenderError):
+        hint = "put it behind {% if … %}: not everybody has ordered, or can be recommended anything"
+        yield Finding(error.where or email.source.at(0), str(error), hint)
 
 
 RULES = (
@@ -146,5 +130,11 @@ RULES = (
     Rule("no_fallback", "error", "What somebody may lack has a fallback: `| default(…)`, or a guard.", _no_fallback),
     Rule("no_sections", "error", "The email of digests shows its sections.", _no_sections),
 )
-TRIAL = Rule("unrenderable", "error", "The email can be rendered with sample data.", _unrenderable, of_outcome=True)
+TRIAL = Rule(
+    "unrenderable",
+    "error",
+    "The email can be rendered with sample data, and for people of whom little is known.",
+    _unrenderable,
+    of_outcome=True,
+)
 """Asked last, and only where nothing else is wrong: what is, mostly is why."""

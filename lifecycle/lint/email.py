@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,19 +14,24 @@ from lifecycle.journey.emails import senders
 from lifecycle.journey.journey import Journey
 from lifecycle.journey.project import Project
 from lifecycle.journey.sample import A_DAY, sample_event, sample_sections
+from lifecycle.journey.vocabulary import RESERVED
 from lifecycle.journey.words import trigger_of
 from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.environment import html_environment
 from lifecycle.mail.locales import variants
 from lifecycle.mail.macros import with_macros
 from lifecycle.mail.mask import Masked
+from lifecycle.mail.recommended import ORDERS, RECOMMENDED, Recommended
 from lifecycle.mail.render import Rendered, Renderer
 from lifecycle.mail.source import Source, read_source, read_text
 from lifecycle.workshop.samples import sample
 
+from .expressions import Word
 from .markup import Tag, read_tags
 
 SAMPLE_UNSUBSCRIBE = "https://example.com/unsubscribe"
+_ALWAYS_THERE = frozenset({"email", "created_at"})
+"""Reserved traits of everybody whom mail can go to."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +69,20 @@ class Email:
         """The events that may start the journeys it is sent by; all, where none sends it."""
         events = {event for journey in self.senders for event in trigger_of(journey)}
         return sorted(events if self.senders or self.is_digest else self.project.vocabulary.events)
+
+    def may_lack(self, word: Word) -> bool:
+        """Whether somebody may get the email for whom nobody has provided that word."""
+        group, name = word
+        vocabulary = self.project.vocabulary
+        if group == "customer":
+            attribute = vocabulary.attributes.get(name)
+            known = attribute is not None or name in RESERVED
+            return known and name not in _ALWAYS_THERE and not (attribute is not None and attribute.required)
+        if group == "event":
+            events = [vocabulary.events[event].properties for event in self.triggers if event in vocabulary.events]
+            found = [properties[name] for properties in events if name in properties]
+            return bool(found) and not all(each.required for each in found)
+        return False
 
     # its source
 
@@ -106,17 +125,35 @@ class Email:
     @cached_property
     def outcome(self) -> Rendered | RenderError | TemplateError:
         """One sample of it, or why there is none."""
-        try:
-            return self.renderer.render(self.name, self._sample(), self.compiled.locale)
-        except (RenderError, TemplateError) as error:
-            return error
+        return self._tried(self._sample)
 
-    @property
+    @cached_property
     def rendered(self) -> Rendered | None:
         """The sample, if it can be rendered."""
         return self.outcome if isinstance(self.outcome, Rendered) else None
 
-    def _sample(self) -> Mapping[str, Any]:
+    @cached_property
+    def of_a_stranger(self) -> Rendered | RenderError | TemplateError:
+        """What comes out for somebody of whom nothing is known that may be lacking, and who ordered nothing else."""
+        return self._tried(self._stranger)
+
+    def _tried(self, data: Callable[[], Mapping[str, Any]]) -> Rendered | RenderError | TemplateError:
+        try:
+            return self.renderer.render(self.name, data(), self.compiled.locale)
+        except (RenderError, TemplateError) as error:
+            return error
+
+    def _stranger(self) -> Mapping[str, Any]:
+        context = self._sample()
+        for group in {"customer", "event"} & context.keys():
+            context[group] = {name: each for name, each in context[group].items() if not self.may_lack((group, name))}
+        if ORDERS in context:
+            purchases = self.project.policy.purchases
+            is_an_order = purchases is not None and self.triggers == [purchases.event]
+            context |= {ORDERS: context[ORDERS][:is_an_order], RECOMMENDED: Recommended([])}
+        return context
+
+    def _sample(self) -> dict[str, Any]:
         project, sender, locale = self.project, self.project.policy.sender, self.compiled.locale
         events = self.triggers
         made = sample(project, self.templates, self.name, events[0] if events else None, locale)

@@ -6,6 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
+from lifecycle.mail.render import Rendered
+
 from .email import Email
 from .rule import Finding, Rule
 
@@ -40,16 +42,27 @@ def _shouting(email: Email) -> Iterator[Finding]:
 
 
 def _blank_subject(email: Email) -> Iterator[Finding]:
-    if email.rendered and not email.rendered.subject:
-        yield Finding(
-            email.place("mj-title"), "the subject is blank with sample data", "write text that is always there"
-        )
+    for whom, shown in _readers(email):
+        if not shown.subject:
+            where, hint = email.place("mj-title"), "write text that is always there"
+            yield Finding(where, f"the subject is blank {whom}", hint)
+            return
 
 
 def _blank_preheader(email: Email) -> Iterator[Finding]:
-    if email.rendered and not email.rendered.preheader:
-        message = "the preheader is blank with sample data"
-        yield Finding(email.place("mj-preview"), message, "write text that is always there")
+    for whom, shown in _readers(email):
+        if not shown.preheader:
+            where, hint = email.place("mj-preview"), "write text that is always there"
+            yield Finding(where, f"the preheader is blank {whom}", hint)
+            return
+
+
+def _readers(email: Email) -> Iterator[tuple[str, Rendered]]:
+    """What an inbox shows to somebody like the sample, and to somebody of whom little is known."""
+    if email.rendered:
+        yield "with sample data", email.rendered
+        if isinstance(email.of_a_stranger, Rendered):
+            yield "for people of whom little is known", email.of_a_stranger
 
 
 def _repeated(email: Email) -> Iterator[Finding]:
@@ -77,7 +90,13 @@ RULES = (
         _blank_subject,
         of_outcome=True,
     ),
-    Rule("no_preheader", "error", "Every email has a preheader.", _blank_preheader, of_outcome=True),
+    Rule(
+        "no_preheader",
+        "error",
+        "Every email has a preheader, also for people of whom little is known.",
+        _blank_preheader,
+        of_outcome=True,
+    ),
     Rule(
         "long_subject",
         "warning",

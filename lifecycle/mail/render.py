@@ -251,22 +251,25 @@ def _unrenderable(email: CompiledEmail, context: Mapping[str, object], error: Ex
     """The error in the words of the template's author."""
     match error:
         case UndefinedError():
-            return RenderError(email.name, _missing(str(error), email, context))
+            return _missing(str(error), email, context)
         case BadLinkError():
-            return RenderError(email.name, f"{error}, at {email.link_places[error.number]}; {_LINK_REMEDY}")
+            where = email.link_places[error.number]
+            return RenderError(email.name, f"{error}, at {where}; {_LINK_REMEDY}", where)
         case RecursionError():
             return RenderError(email.name, "the template or its data is nested too deeply")
         case _:
             return RenderError(email.name, f"{type(error).__name__}: {error}")
 
 
-def _missing(name: str, email: CompiledEmail, context: Mapping[str, object]) -> str:
-    """Complete a bare attribute name to the variable that the template reads and the data lacks."""
+def _missing(name: str, email: CompiledEmail, context: Mapping[str, object]) -> RenderError:
+    """The error that names, for a bare attribute name, the variable that the template reads and the data lacks."""
     lacking = [variable for variable in sorted(email.variables) if not _resolves(variable, context)]
     close = [variable for variable in lacking if name in variable.split(".")]
     variable = (close or [name])[0]
-    place = f", read at {email.places[variable]}" if variable in email.places else ""
-    return f'{variable} is missing{place}; provide it, or write {{{{ {variable} | default("…") }}}}'
+    where = email.places.get(variable, "")
+    read = f", read at {where}" if where else ""
+    message = f'{variable} is missing{read}; provide it, or write {{{{ {variable} | default("…") }}}}'
+    return RenderError(email.name, message, where)
 
 
 def _resolves(variable: str, context: Mapping[str, object]) -> bool:

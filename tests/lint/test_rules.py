@@ -17,6 +17,15 @@ from tests.lint.conftest import EMAIL, FILE, JOURNEY, Shop
 ROOT = Path(__file__).parents[2]
 WORDS = "Words"
 MANY = "word " * 300
+BOUGHT = """
+class Bought(Event, name="cart.paid"):
+    products = Property[list[object]]()
+"""
+SELLING = (
+    POLICY.replace("import Policy", "import Policy, Purchases")
+    .replace("Policy(s", "Policy(purchases=Purchases(Bought), s")
+    .replace("\n\n", "\nfrom .vocabulary import Bought\n\n")
+)
 
 
 @dataclass(frozen=True)
@@ -315,6 +324,53 @@ def test_a_blank_subject_or_preheader_is_told_at_its_tag(shop: Shop, rule: str, 
     (problem,) = shop.problems()
 
     assert (problem.code, problem.where) == (rule, f"{FILE}:{place}")
+
+
+@pytest.mark.parametrize(
+    ("rule", "old", "place"), [("no_subject", "Hello", "3:5"), ("no_preheader", "Hello again", "4:5")]
+)
+def test_subject_and_preheader_are_there_for_people_of_whom_little_is_known(
+    shop: Shop, rule: str, old: str, place: str
+) -> None:
+    shop.replace(f">{old}<", '>{{ customer.first_name | default("") }}<')
+
+    (problem,) = [each for each in shop.problems() if each.code != "repeated_preheader"]
+
+    assert (problem.code, problem.where) == (rule, f"{FILE}:{place}")
+    assert problem.message.endswith("is blank for people of whom little is known")
+
+
+def test_a_link_that_data_makes_wrong_is_told_at_its_place(shop: Shop) -> None:
+    shop.replace("https://shop.example/shelves", "{{ 'http://shop.example' }}")
+
+    (problem,) = shop.problems()
+
+    assert (problem.code, problem.where) == ("unrenderable", f"{FILE}:9:22")
+
+
+@pytest.mark.parametrize(("read", "guard"), [("orders[0].at", "orders"), ("recommended(1)[0].name", "recommended(1)")])
+def test_what_newcomers_have_none_of_is_not_taken_for_granted(shop: Shop, read: str, guard: str) -> None:
+    words = shop.folder.root / "journeys/vocabulary.py"
+    words.write_text(words.read_text() + BOUGHT)
+    shop.folder.write("policy.py", SELLING)
+    shop.replace(WORDS, f"{{{{ {read} }}}}")
+
+    (problem,) = shop.problems()
+    assert problem.code == "unrenderable"
+    assert "not everybody has ordered" in problem.hint
+
+    shop.replace(WORDS, f"{{% if {guard} %}}{{{{ {read} }}}}{{% endif %}}")
+    assert shop.problems() == []
+
+
+def test_who_gets_an_email_for_an_order_has_one(shop: Shop) -> None:
+    words = shop.folder.root / "journeys/vocabulary.py"
+    words.write_text(words.read_text() + BOUGHT)
+    shop.folder.write("policy.py", SELLING)
+    shop.folder.write("shop.py", JOURNEY.replace("Ordered", "Bought"))
+    shop.replace(WORDS, "{{ orders[0].at }}")
+
+    assert shop.problems() == []
 
 
 def test_a_property_that_is_named_like_a_link_is_one_in_the_sample(shop: Shop) -> None:
