@@ -27,7 +27,8 @@ templates/email/win_back/whats_new.mjml
 ```
 
 What is measured (subject, size, words) is measured on a sample, in every locale: on the email's `.sample.json` where
-there is one, else on data made from the vocabulary's types.
+there is one, else on data made from the vocabulary's types. Subject, preheader, and that it can be rendered at all, are
+asked for a second reader too, who lacks whatever may be missing and has ordered nothing before.
 
 | rule | | what it demands |
 |---|---|---|
