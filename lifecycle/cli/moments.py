@@ -7,8 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import click
 
+from lifecycle.errors import LifecycleError
+from lifecycle.workshop.moment import wall_moment
+
 _SPAN = re.compile(r"(\d{1,5})\s*([wdhm])")
-_FIRST_YEAR, _LAST_YEAR = 1970, 9998  # what every zone can tell
 _UNITS = {"w": "weeks", "d": "days", "h": "hours", "m": "minutes"}
 
 
@@ -32,12 +34,9 @@ class WallMoment(click.ParamType[datetime]):
 
     def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
         try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
-            self.fail(f"{value!r} is no moment like 2026-12-01T09:00, or 2026-12-01T09:00+07:00", param, ctx)
-        if not _FIRST_YEAR <= moment.year <= _LAST_YEAR:
-            self.fail(f"the year {moment.year} is too far away; stay from {_FIRST_YEAR} to {_LAST_YEAR}", param, ctx)
-        return moment
+            return wall_moment(str(value))
+        except LifecycleError as error:
+            self.fail(str(error), param, ctx)
 
 
 class Span(click.ParamType[timedelta]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import webbrowser
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
@@ -81,7 +82,7 @@ def preview(
     file is saved.
     """
     if serve:
-        if any((template, customer, sample, locale, at, width, dark, out)):
+        if form != "html" or any((template, customer, sample, locale, at, width, dark, out)):
             raise click.UsageError("with --serve, everything else is chosen on the page")
         return _serve(host, port, opens)
     if host is not None or port is not None:
@@ -106,7 +107,7 @@ def preview(
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
     click.echo(f"{file}  “{look.rendered.subject}”")
-    if opens and click.launch(str(file)) != 0:
+    if opens and not webbrowser.open(file.resolve().as_uri()):
         raise LifecycleError(f"nothing on this machine opens {file}; it is there to be looked at")
     return None
 
@@ -121,7 +122,7 @@ def _serve(host: str | None, port: int | None, opens: bool) -> None:
     def tell() -> None:
         click.echo(f"{address.url}  Ctrl-C ends it")
         if opens:
-            threading.Thread(target=click.launch, args=(address.url,), daemon=True).start()
+            threading.Thread(target=webbrowser.open, args=(address.url,), daemon=True).start()
 
     Serving(settings, address, tell).listen()
 

@@ -116,12 +116,18 @@ def read_source(folder: Path, name: str) -> Source:
     text_path = path.with_suffix(".txt")
     text = read_text(text_path) if text_path.is_file() else None
     mjml, origins = pieces.join()
+    if not mjml:
+        raise TemplateError(f"{path}:1:1", "there is nothing in it", "begin with <mjml><mj-head>")
     return Source(name, path, mjml, origins, text)
 
 
 def email_names(folder: Path) -> list[str]:
-    """Return the names of all emails in the folder, sorted; `partials/` holds none, nor are variants emails."""
-    paths = (path.relative_to(folder) for path in folder.rglob("*.mjml") if variant_of(path) is None)
+    """Return the names of all emails in the folder, sorted; `partials/` holds none, nor are variants emails.
+
+    Nor is what editors and systems leave beside a file: `.#welcome.mjml` (a link to nowhere), `._welcome.mjml`.
+    """
+    files = (path for path in folder.rglob("[!.]*.mjml") if path.is_file())
+    paths = (path.relative_to(folder) for path in files if variant_of(path) is None)
     return sorted(path.with_suffix("").as_posix() for path in paths if "partials" not in path.parts[:-1])
 
 

@@ -8,8 +8,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from lifecycle.errors import LifecycleError
-
+from .moment import wall_moment
 from .scheme import Scheme
 
 PARTS = ("picture", "text", "source", "links")
@@ -55,9 +54,4 @@ class Choice:
     @property
     def moment(self) -> datetime | None:
         """The moment to look from, or None for now. Raises LifecycleError."""
-        if not self.at:
-            return None
-        try:
-            return datetime.fromisoformat(self.at)
-        except ValueError:
-            raise LifecycleError(f"{self.at!r} is no moment; write one like 2026-12-01T09:00") from None
+        return wall_moment(self.at) if self.at else None

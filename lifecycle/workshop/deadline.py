@@ -19,7 +19,9 @@ async def within(seconds: float, work: Callable[[], Result]) -> Result:
     """What `work` returns or raises; TimeoutError after so many seconds, and then the work is stopped.
 
     The thread is a daemon, and not one of a pool: an endless loop in a template neither takes the place of other
-    work nor keeps the process from ending. Who stops waiting earlier does not stop the work.
+    work nor keeps the process from ending. It is stopped, not just given up, or every save of that template would
+    leave one more thread that fights the others for the processor; Dramatiq stops a worker's job in the same way.
+    What hangs within C, not in Python, cannot be stopped. Who stops waiting earlier does not stop the work.
     """
     job = _Job(work, asyncio.get_running_loop(), seconds)
     threading.Thread(target=job.run, name="workshop", daemon=True).start()

@@ -76,7 +76,7 @@ class LiveWorkshop:
     async def refresh(self) -> None:
         """Reads the files again and tells everybody who waits for it."""
         try:
-            self._workshop = await within(self.patience, self._open)
+            self._workshop = await self.run(self._open)
         except LifecycleError as error:
             self._broken = error
         except TimeoutError:
@@ -127,8 +127,14 @@ class LiveWorkshop:
                 await watcher
 
     async def _watch(self) -> None:
+        try:
+            await self._follow(polling=None)
+        except OSError:  # the system watches so many folders for one user, and editors take many
+            await self._follow(polling=True)
+
+    async def _follow(self, polling: bool | None) -> None:
         folders = [folder for folder in self.folders if folder.is_dir()]
-        async for _ in awatch(*folders, watch_filter=_matters, debounce=400, step=25):
+        async for _ in awatch(*folders, watch_filter=_matters, debounce=400, step=25, force_polling=polling):
             await self.refresh()
 
 

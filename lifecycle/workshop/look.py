@@ -49,7 +49,7 @@ class Look:
 
 
 class Workshop:
-    """The emails of one project as the files stand now; after a change of theirs, `refresh`.
+    """The emails of one project as the files stand now; after a change of theirs, open another.
 
     Raises DefinitionError on first use of a project that is wrong.
     """
@@ -57,10 +57,6 @@ class Workshop:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.engine = Engine(settings)
-
-    def refresh(self) -> None:
-        """Sees the files anew."""
-        self.engine = Engine(self.settings)
 
     def entries(self) -> list[Entry]:
         """All emails, by name."""

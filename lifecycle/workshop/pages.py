@@ -34,6 +34,7 @@ class Pages:
         self._environment.filters |= {
             "kilobytes": _kilobytes,
             "line_of": _line_of,
+            "sentence": _sentence,
             "short_moment": _short_moment,
             "whole_moment": _whole_moment,
         }
@@ -67,6 +68,11 @@ def _line_of(where: str) -> str:
     """The id of the line that an error names."""
     place = Place.read(where)
     return f"{place.file}:{max(1, place.line)}"
+
+
+def _sentence(message: str) -> str:
+    """With a capital; what it quotes first stays as it is."""
+    return message[:1].upper() + message[1:]
 
 
 def _short_moment(moment: datetime) -> str:

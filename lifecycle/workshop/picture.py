@@ -48,11 +48,6 @@ def chromium() -> str | None:
     return next((path for path in _ON_MACOS if Path(path).is_file()), None)
 
 
-def take(html: str, out: Path, *, width: int, dark: bool) -> None:
-    """Draws the page into a PNG file; otherwise as `drawn`."""
-    out.write_bytes(drawn(html, width=width, dark=dark))
-
-
 def drawn(html: str, *, width: int, dark: bool) -> bytes:
     """The page in full height as PNG, `width` CSS pixels wide, as readers see it who prefer dark or light.
 

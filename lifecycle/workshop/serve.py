@@ -58,7 +58,9 @@ def listen(host: str = HOST, port: int = PORT) -> Address:
         if error.errno == errno.EADDRINUSE:
             message = f"port {port} on {host} is taken, perhaps by another gallery; take another: --port {port + 1}"
             raise LifecycleError(message) from None
-        raise LifecycleError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+        raise LifecycleError(
+            f"cannot listen on {host}, port {port}: {error.strerror}; leave --host away, or say 0.0.0.0 for everybody"
+        ) from None
     own = listening.getsockname()
     is_own = ipaddress.ip_address(own[0]).is_loopback
     return Address(listening, host, own[1], None if is_own else secrets.token_urlsafe(24))

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes, policy
 from pathlib import Path
@@ -353,12 +355,28 @@ def test_a_missing_variable_is_told_by_its_name(bare_shop: Shop) -> None:
 def test_what_was_written_is_opened(bare_shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
 
-    def launch(path: str) -> int:
-        opened.append(path)
-        return 0
+    def launch(url: str) -> bool:
+        opened.append(url)
+        return len(opened) == 1
 
-    monkeypatch.setattr("click.launch", launch)
+    monkeypatch.setattr("webbrowser.open", launch)
 
     bare_shop.run("preview", "thanks", "--open")
+    failed = bare_shop.run("preview", "thanks", "--open", exit_code=1)
 
-    assert opened == [".lifecycle/preview/thanks.html"]
+    assert opened == [(bare_shop.folder / ".lifecycle/preview/thanks.html").as_uri()] * 2
+    assert failed.stderr == (
+        "error: nothing on this machine opens .lifecycle/preview/thanks.html; it is there to be looked at\n"
+    )
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+@pytest.mark.parametrize("out", ["/dev/full", "-"])
+def test_a_full_disk_is_one_line(bare_shop: Shop, out: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "lifecycle.cli", "preview", "thanks", "--out", out],
+            cwd=bare_shop.folder, stdout=full, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+
+    assert (done.returncode, done.stderr) == (1, "error: there is no room left where this was to be written\n")

@@ -199,6 +199,45 @@ def test_several_addresses_get_one_each(any_shop: Shop, server: SmtpServer) -> N
     assert len({row["message_id"] for row in any_shop.json("messages", "--tests")}) == 2
 
 
+def test_each_locale_that_an_email_exists_in_is_a_letter_of_its_own(any_shop: Shop, server: SmtpServer) -> None:
+    _add_siti(any_shop)
+    own = any_shop.folder / "templates/email/thanks.mjml"
+    own.with_name("thanks.id.mjml").write_text(
+        own.read_text().replace("Thanks for", "Terima kasih atas").replace('lang="en"', 'lang="id"')
+    )
+
+    out = any_shop.run("send-test", "thanks", *ME, "--customer", "42", "--all-locales").stdout
+
+    assert out == "".join(f"sent {locale} to me@shop.example: 250 2.0.0 Ok\n" for locale in ("en", "id"))
+    letters = [message_from_bytes(mail.data, policy=policy.default) for mail in server.received]
+    assert {letter["Content-Language"]: letter["Subject"] for letter in letters} == {
+        "en": "[Test] [en] Thanks for B7",
+        "id": "[Test] [id] Terima kasih atas B7",
+    }
+    assert [row["locale"] for row in any_shop.json("messages", "--tests")] == ["en", "id"]
+
+
+def test_without_all_locales_it_is_the_one_that_the_customer_reads(shop: Shop) -> None:
+    own = shop.folder / "templates/email/thanks.mjml"
+    own.with_name("thanks.id.mjml").write_text(own.read_text().replace("Thanks for", "Terima kasih atas"))
+    shop.add("customer", id="7", email="budi@example.com", locale="id", created_at=NOW, traits={}, consents={})
+
+    shop.run("send-test", "thanks", *ME, "--customer", "7")
+
+    (row,) = shop.json("messages", "--tests")
+    assert (row["locale"], row["subject"]) == ("id", "[Test] Terima kasih atas A1001")
+
+
+def test_a_broken_locale_stops_the_others_too(shop: Shop) -> None:
+    own = shop.folder / "templates/email/thanks.mjml"
+    own.with_name("thanks.id.mjml").write_text(own.read_text().replace("event.order_id", "event.nothing"))
+
+    stderr = shop.run("send-test", "thanks", *ME, "--all-locales", exit_code=1).stderr
+
+    assert stderr.count("\n") == 1
+    assert shop.json("messages", "--tests") == []
+
+
 @pytest.mark.parametrize("arguments", [("--to", "me"), ("--to", "a@b\r\nBcc: c@d.example"), ()])
 def test_an_address_that_is_none_is_one_line(shop: Shop, arguments: tuple[str, ...]) -> None:
     assert shop.run("send-test", "thanks", *arguments, exit_code=None).stderr.count("\n") == 1

@@ -10,6 +10,7 @@ import pytest
 
 from lifecycle.errors import TemplateError
 from lifecycle.mail.compile import compile_email
+from lifecycle.mail.source import email_names
 from tests.mail.sources import FIRST_BODY_LINE, column, text, write
 
 
@@ -290,6 +291,25 @@ def test_an_unknown_email_is_named(tmp_path: Path, name: str) -> None:
 
     with pytest.raises(TemplateError, match="there is no email"):
         compile_email(tmp_path, name)
+
+
+def test_what_editors_and_systems_leave_beside_an_email_is_none(tmp_path: Path) -> None:
+    write(tmp_path, text("x"))
+    (tmp_path / ".#hello.mjml").symlink_to("somebody@a-machine.1234:5678")
+    (tmp_path / "lost.mjml").symlink_to("nowhere")
+    (tmp_path / "._hello.mjml").write_bytes(b"\x00\x05\x16\x07")
+    (tmp_path / "folder.mjml").mkdir()
+
+    assert email_names(tmp_path) == ["hello"]
+
+
+def test_a_file_with_nothing_in_it_is_refused_at_its_beginning(tmp_path: Path) -> None:
+    (tmp_path / "hello.mjml").write_text("<!-- later -->")
+
+    with pytest.raises(TemplateError, match="there is nothing in it") as caught:
+        compile_email(tmp_path, "hello")
+
+    assert caught.value.where == f"{tmp_path / 'hello.mjml'}:1:1"
 
 
 def test_a_file_that_is_not_utf_8_is_told(tmp_path: Path) -> None:

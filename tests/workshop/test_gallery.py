@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 import logging
 import re
 import threading
@@ -10,15 +11,19 @@ import time
 from email import message_from_bytes, policy
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import pytest
 from click.testing import CliRunner
+from PIL import Image
+from watchfiles import awatch
 
 from lifecycle.cli import lifecycle
 from lifecycle.errors import LifecycleError
 from lifecycle.workshop import asked
 from lifecycle.workshop.serve import listen
+from tests.chromium import needs_chromium
 from tests.workshop.conftest import Gallery, email, serving
 
 PAGES = ("/", "/email/thanks/soon", "/email/thanks/soon?part=source", "/email/nowhere", "/nowhere")
@@ -107,7 +112,9 @@ def test_the_moment_can_be_chosen(gallery: Gallery) -> None:
     gallery.write_email("alone", email(subject="{{ now.year }}"))
 
     assert '<span class="subject">2031</span>' in gallery.get("/email/alone?at=2031-12-01T09:00").text
-    assert "is no moment; write one like 2026-12-01T09:00" in gallery.get("/email/alone?at=soon").text
+    assert "is no moment like 2026-12-01T09:00" in gallery.get("/email/alone?at=soon").text
+    for far in ("0001-01-01T00:00%2B14:00", "9999-12-31T23:59-12:00"):
+        assert "is too far away; stay from 1970 to 9998" in gallery.get(f"/email/alone?at={far}").text
 
 
 def test_an_email_in_several_languages_has_a_switch_for_them(gallery: Gallery) -> None:
@@ -120,6 +127,25 @@ def test_an_email_in_several_languages_has_a_switch_for_them(gallery: Gallery) -
     assert re.findall(r'data-switch="locale">([^<]+)<', page) == ["Their own", "en", "id"]
     assert '<p class="subject">Sendiri</p>' in gallery.get("/?locale=id").text
     assert "Alone" in gallery.get("/email/alone").text
+
+
+@needs_chromium
+@pytest.mark.parametrize(("width", "pixels"), [("desktop", 700), ("phone", 375)])
+def test_a_picture_of_an_email_can_be_kept(still: Gallery, width: str, pixels: int) -> None:
+    answer = still.get(f"/png/thanks/soon?width={width}&scheme=dark")
+
+    assert (answer.status, answer.headers["content-type"]) == (200, "image/png")
+    assert f"thanks-soon-{pixels}-dark.png" in answer.headers["content-disposition"]
+    assert Image.open(io.BytesIO(answer.body)).width == pixels
+
+
+def test_where_there_is_no_browser_no_picture_is_offered_and_one_asked_for_says_why(
+    still: Gallery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lifecycle.workshop.picture.chromium", lambda: None)
+
+    assert "/png/" not in still.get("/email/thanks/soon").text
+    assert "needs Chromium or Chrome on PATH; get one with" in still.get("/png/thanks/soon").text
 
 
 def test_neighbours_are_linked_and_choices_stay(still: Gallery) -> None:
@@ -146,7 +172,7 @@ def test_customers_are_found_by_id_and_by_a_part_of_their_address(gallery_with_c
 
 
 def test_without_a_database_there_are_samples_only(still: Gallery) -> None:
-    assert "there is no database yet, so samples only" in still.get("/email/thanks/later?customer=7").text
+    assert "There is no database yet, so samples only" in still.get("/email/thanks/later?customer=7").text
     assert still.get("/email/thanks/later").status == 200
 
 
@@ -203,6 +229,21 @@ def test_a_save_is_told_of_within_a_second(gallery: Gallery) -> None:
     assert time.monotonic() - began < 1
     assert first != second
     assert "Another" in gallery.get("/email/alone").text
+
+
+def test_where_the_system_watches_no_more_folders_the_files_are_looked_at_again_and_again(
+    shop: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def watch(*folders: Path, force_polling: bool | None = None, **options: Any) -> Any:
+        if not force_polling:
+            raise OSError(28, "OS file watch limit reached.")
+        return awatch(*folders, force_polling=True, **options)
+
+    monkeypatch.setattr("lifecycle.workshop.live.awatch", watch)
+    with serving(shop) as gallery:
+        gallery.write_email("new", email(subject="Come in"))
+
+        assert '<span class="subject">Come in</span>' in gallery.get("/email/new").text
 
 
 def test_what_editors_leave_beside_a_file_is_no_change(gallery: Gallery) -> None:
@@ -373,7 +414,7 @@ def test_a_port_that_is_taken_is_one_clear_line() -> None:
 
 
 def test_a_host_of_other_machines_is_one_clear_line() -> None:
-    with pytest.raises(LifecycleError, match=r"cannot listen on 192\.0\.2\.1"):
+    with pytest.raises(LifecycleError, match=r"cannot listen on 192\.0\.2\.1.*; leave --host away"):
         listen("192.0.2.1", 0)
     with pytest.raises(LifecycleError, match="--host no such host"):
         listen("no such host", 0)
@@ -384,6 +425,7 @@ def test_a_host_of_other_machines_is_one_clear_line() -> None:
     [
         (["--port", "8027"], "--host and --port are for the gallery; add --serve"),
         (["--serve", "thanks/soon"], "with --serve, everything else is chosen on the page"),
+        (["--serve", "--png"], "with --serve, everything else is chosen on the page"),
         (["--serve", "--dark"], "with --serve, everything else is chosen on the page"),
         ([], "name an email, or say --serve to see all of them"),
     ],
