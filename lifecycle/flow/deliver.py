@@ -27,7 +27,8 @@ from lifecycle.store.recorder import Recorder
 from lifecycle.store.suppressions import Suppressed
 
 from .advance import move
-from .claim import SENT_AGAIN, Claimed, ToSend, claim
+from .claim import claim
+from .claimed import SENT_AGAIN, Claimed, ToSend
 from .digests import revised
 from .mailer import Mailer, UnrenderableDigestError
 from .poison import in_parts, without_poison
