@@ -26,14 +26,13 @@ from lifecycle.store.messages import Due
 from lifecycle.store.pauses import Pauses, in_force
 
 from .advance import CLOCKS_DIFFER, with_trigger
-from .claimed import Claimed, ToSend
+from .claimed import Claimed
 from .digests import Digests, is_gathered
 from .fatigue import watch
 from .judging import Judging
 from .mailer import Mailer, deliverable
 from .mutes import muted
 from .sends import Sends, concerned_by_caps, how_many, short_of_slots
-from .shopping import shopping
 
 
 def claim(
@@ -67,7 +66,6 @@ def claim(
         )
         writes = [judging.write(row) for row in rows]
         judging.write_digests(connection, writes)
-        _add_shopping(connection, project, mailer, claimed.letters)
         written_to = {item.envelope.customer_id for item in claimed.letters if item.envelope.marketing}
         watch(connection, project.policy, written_to, now)
         _write(connection, writes, claimed, mailer.transport.lanes, now)
@@ -84,21 +82,6 @@ def _write(
         messages.RESERVE.run(connection, rows=rows, claim=claimed.name, lanes=lanes, now=now, until=claimed.until)
     if kept_back:
         messages.KEEP_BACK.run(connection, rows=kept_back, claim=claimed.name)
-
-
-def _add_shopping(connection: Connection, project: Project, mailer: Mailer, letters: Sequence[ToSend]) -> None:
-    """Fetches what the templates of these letters read of the shop; nothing where none does."""
-    declared = project.policy.purchases
-    if declared is None:
-        return
-    reads: dict[str, set[str]] = {}
-    for item in letters:
-        for template in (item.template, *(section.template for section in item.sections)):
-            if names := mailer.reads(template):
-                reads.setdefault(item.envelope.customer_id, set()).update(names)
-    more = shopping(connection, declared, reads) if reads else {}
-    for item in letters if more else ():
-        item.more = more.get(item.envelope.customer_id, item.more)
 
 
 def _rivals(
