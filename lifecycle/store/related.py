@@ -129,12 +129,13 @@ def recommended(
     `fresh`: all that a customer bought, the newest in front, for those whose purchases are out of date.
     """
     owned: dict[str, list[str]] = {customer: [*fresh.get(customer, ())] for customer in customers}
-    for row in _OWN.run(connection, keys=[customer for customer in owned if customer not in fresh]).all():
-        owned[row.customer_id].append(row.product_id)
+    had: list[Any] = list(_OWN.run(connection, keys=[each for each in owned if each not in fresh]).all())
+    for customer, product in had:
+        owned[customer].append(product)
     remembered = {product for own in owned.values() for product in own[:REMEMBERED]}
     others: dict[str, list[tuple[str, int]]] = {}
-    for row in why(connection, sorted(remembered)) if remembered else ():
-        others.setdefault(row.product_id, []).append((row.other_id, row.score))
+    for product, other, score, _ in why(connection, sorted(remembered)) if remembered else ():
+        others.setdefault(product, []).append((other, score))
     liked = {customer: _liked(own, others) for customer, own in owned.items()}
     wanted = {product for theirs in liked.values() for product, _ in theirs}
     shelf = {row.id: _product(row) for row in _SHELF.run(connection, keys=sorted(wanted)).all()}
