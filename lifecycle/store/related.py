@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence, Set
 from datetime import datetime
 from decimal import Decimal
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Boolean, Connection, Text
@@ -139,7 +138,8 @@ def recommended(
     liked = {customer: _liked(own, others) for customer, own in owned.items()}
     wanted = {product for theirs in liked.values() for product, _ in theirs}
     shelf = {row.id: _product(row) for row in _SHELF.run(connection, keys=sorted(wanted)).all()}
-    popular = sorted((p for p in shelf.values() if p["popularity"] is not None), key=itemgetter("popularity"))
+    places = {product: shown.pop("popularity") for product, shown in shelf.items()}
+    popular = [shelf[id] for _, id in sorted((place, id) for id, place in places.items() if place is not None)]
     return {customer: _shown(liked[customer], popular, shelf, set(own)) for customer, own in owned.items()}
 
 

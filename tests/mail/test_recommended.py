@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from jinja2 import Environment
 
-from lifecycle.mail.environment import text_environment
+from lifecycle.mail.environment import html_environment, text_environment
 from lifecycle.mail.recommended import Recommended
 
 THREE = Recommended([{"id": id, "name": f"Mug {id}"} for id in "abc"])
@@ -27,9 +28,14 @@ def test_how_many_is_a_number(template: str) -> None:
         shown(template)
 
 
-def test_whoever_forgets_to_say_how_many_is_told() -> None:
+@pytest.mark.parametrize(
+    "template",
+    ["{% for p in recommended %}{{ p.id }}{% endfor %}", "{{ recommended }}", "{{ recommended ~ '!' }}"],
+)
+@pytest.mark.parametrize("environment", [text_environment(), html_environment()])
+def test_whoever_forgets_to_say_how_many_is_told(template: str, environment: Environment) -> None:
     with pytest.raises(TypeError, match=r"say how many products are wanted, as in recommended\(3\)"):
-        shown("{% for p in recommended %}{{ p.id }}{% endfor %}")
+        environment.from_string(template).render(recommended=THREE)
 
 
 def test_a_template_reaches_nothing_behind_it() -> None:
