@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from jinja2 import Environment
+from jinja2.exceptions import SecurityError
 
 from lifecycle.mail.environment import html_environment, text_environment
 from lifecycle.mail.recommended import Recommended
@@ -39,7 +42,13 @@ def test_whoever_forgets_to_say_how_many_is_told(template: str, environment: Env
 
 
 def test_a_template_reaches_nothing_behind_it() -> None:
-    from jinja2.exceptions import SecurityError
-
     with pytest.raises(SecurityError):
         shown("{{ recommended._products }}")
+
+
+@pytest.mark.parametrize("method", ["now()", "today()", "utcnow()", "fromtimestamp(0)"])
+def test_the_moment_of_an_order_tells_no_other_moment(method: str) -> None:
+    orders = [{"at": datetime(2026, 3, 4, 12, tzinfo=UTC)}]
+    with pytest.raises(SecurityError):
+        text_environment().from_string(f"{{{{ orders[0].at.{method} }}}}").render(orders=orders)
+    assert text_environment().from_string("{{ orders[0].at.date() }}").render(orders=orders) == "2026-03-04"
