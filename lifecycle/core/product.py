@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from lifecycle.journey.origin import is_storable
+from lifecycle.mail.formats import is_currency
 
 from .copurchase import LONGEST_ID
 
@@ -16,9 +17,8 @@ REQUIRED = ("id", "name", "url", "price")
 OPTIONAL = ("image", "category", "currency", "in_stock", "stock")
 
 _LONGEST_NAME, _LONGEST_URL = 500, 2000
-_PRICE = re.compile(r"\d{1,12}(\.\d{1,4})?")
-_WHOLE = re.compile(r"-?\d{1,12}")
-_CURRENCY = re.compile(r"[A-Z]{3}")
+_PRICE = re.compile(r"[0-9]{1,12}(\.[0-9]{1,4})?")
+_WHOLE = re.compile(r"-?[0-9]{1,12}")
 _IN_STOCK = {"true": True, "yes": True, "1": True, "": True, "false": False, "no": False, "0": False}
 
 
@@ -91,7 +91,7 @@ def _price(cell: str) -> str:
 
 
 def _currency(cell: str) -> str | None:
-    if cell and not _CURRENCY.fullmatch(cell):
+    if cell and not is_currency(cell):  # emails could not print the price
         raise ValueError(f"currency {cell[:20]!r} is no code; write it like USD")
     return cell or None
 

@@ -15,6 +15,7 @@ from lifecycle.store import products
 from lifecycle.store.database import Database
 
 _TOLD_EVERY = 1000
+_LONGEST_HEADER = 10_000  # characters
 _EXAMPLE = "id,name,url,image,price,category"
 
 
@@ -48,6 +49,8 @@ def import_catalogue(
     found = _read(file, done, progress)
     if replace and done.refused:
         return done
+    if replace and not found:
+        raise InvalidFile(f"{file}: it names no product, and --replace would put all there are out of stock")
     with db.transaction() as connection:
         done.new, done.changed = products.put(connection, found, now)
         if replace:
@@ -60,6 +63,8 @@ def _read(file: Path, done: Imported, progress: Callable[[int], None]) -> list[P
     """The products of the good rows; what is wrong with the others goes into `done`."""
     found: dict[str, tuple[int, Product]] = {}
     with file.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as opened:
+        _check_form(file, opened.readline(_LONGEST_HEADER))
+        opened.seek(0)
         reader = csv.reader(opened, strict=True)
         header, number = _header(file, reader, done), 0
         while True:
@@ -83,6 +88,16 @@ def _read(file: Path, done: Imported, progress: Callable[[int], None]) -> list[P
     return [product for _, product in found.values()]
 
 
+def _check_form(file: Path, first: str) -> None:
+    """Raises InvalidFile where a spreadsheet has saved something else than CSV with commas in UTF-8."""
+    if "\0" in first:
+        raise InvalidFile(f"{file}: this is no text in UTF-8; save it as CSV, in UTF-8")
+    if "," not in first:
+        for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+            if mark in first:
+                raise InvalidFile(f"{file}: its columns are separated by {name}; save it with commas")
+
+
 def _product(header: Sequence[str], cells: Sequence[str]) -> Product:
     if len(cells) != len(header):
         raise ValueError(f"{len(cells)} cells where the header names {len(header)}; quote cells that hold a comma")
@@ -95,8 +110,6 @@ def _header(file: Path, rows: Iterator[list[str]], done: Imported) -> list[str]:
         names = [name.strip().lower() for name in next(rows, [])]
     except csv.Error as error:
         raise InvalidFile(f"{file}: this is no CSV file: {error}") from None
-    if len(names) == 1 and ";" in names[0]:
-        raise InvalidFile(f"{file}: its columns are separated by semicolons; save it with commas")
     for name in REQUIRED:
         if name not in names:
             close = get_close_matches(name, names, 1)

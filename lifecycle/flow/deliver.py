@@ -1,7 +1,8 @@
 """Delivers messages: claim under the policy, render and send one by one, tell the journeys.
 
     claim    one durable transaction: customers locked, due messages judged, `sending` written with counted_at
-    send     render, transport, record; in the order of the claim, so that a crash leaves few uncertain
+    send     what emails show of the shop is fetched, set by set; then render, transport, record, one by one in the
+             order of the claim, so that a crash leaves few uncertain
     finish   one transaction: the enrollments of what is final move on
 
 What was claimed and not begun when the worker is asked to stop, or when half of its lease is over, is handed back:
@@ -27,10 +28,12 @@ from lifecycle.store.recorder import Recorder
 from lifecycle.store.suppressions import Suppressed
 
 from .advance import move
-from .claim import SENT_AGAIN, Claimed, ToSend, claim
+from .claim import claim
+from .claimed import SENT_AGAIN, Claimed, ToSend
 from .digests import revised
 from .mailer import Mailer, UnrenderableDigestError
 from .poison import in_parts, without_poison
+from .shopping import add_shopping
 
 Clock = Callable[[], datetime]
 
@@ -77,14 +80,23 @@ def send(
     for claimed in in_parts("message", lambda some: claim(db, project, mailer, some, now(), lease), ids):
         beside += claimed.beside
         if claimed.letters:
-            _send(mailer, recorder, claimed, now, stopping)
+            _send(db, project, mailer, recorder, claimed, now, stopping)
     return beside
 
 
-def _send(mailer: Mailer, recorder: Recorder, claimed: Claimed, now: Clock, stopping: Callable[[], bool]) -> None:
+def _send(
+    db: Database,
+    project: Project,
+    mailer: Mailer,
+    recorder: Recorder,
+    claimed: Claimed,
+    now: Clock,
+    stopping: Callable[[], bool],
+) -> None:
     """Sends what was claimed; every outcome is recorded as it comes, and what was not begun is handed back."""
     sending = _Sending(mailer, recorder, claimed, now, stopping)
     try:
+        add_shopping(db, project, mailer, claimed.letters)
         for letter, outcome in mailer.transport.deliver(sending.letters()):
             sending.record(letter, outcome)
     finally:

@@ -14,6 +14,7 @@ from lifecycle.store.outage import is_outage
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+Id = TypeVar("Id", int, str)
 
 
 def is_poisonous(error: Exception) -> bool:
@@ -46,7 +47,7 @@ def without_poison(what: str, work: Callable[[Sequence[int]], list[T]], ids: Seq
     return [one for done in in_parts(what, work, ids) for one in done]
 
 
-def in_parts(what: str, work: Callable[[Sequence[int]], T], ids: Sequence[int]) -> Iterator[T]:
+def in_parts(what: str, work: Callable[[Sequence[Id]], T], ids: Sequence[Id]) -> Iterator[T]:
     """What `work` returns for all `ids` or, where it fails, for ever smaller parts of them, each when it is asked for.
 
     Those alone with which it fails are logged and left.

@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import Connection
 
 from lifecycle.core.copurchase import AT_MOST, REMEMBERED, bought, history
+from lifecycle.journey.project import Project
 from lifecycle.journey.purchases import Purchases
 from lifecycle.mail.recommended import NAMES, ORDERS, RECOMMENDED, Recommended
 from lifecycle.store import customers, products, purchases, related
+from lifecycle.store.database import Database
+
+from .claimed import ToSend
+from .mailer import Mailer
+from .poison import in_parts
 
 _ALL = 1_000_000
+
+
+def add_shopping(db: Database, project: Project, mailer: Mailer, letters: Sequence[ToSend]) -> None:
+    """Fetches what the templates of a claim's letters read of the shop, while nothing is locked; none where none does.
+
+    A customer whose data cannot be read is logged, and goes without: what reads them then fails by their name.
+    """
+    declared = project.policy.purchases
+    if declared is None:
+        return
+    reads: dict[str, set[str]] = {}
+    for item in letters:
+        for template in (item.template, *(section.template for section in item.sections)):
+            if names := mailer.reads(template):
+                reads.setdefault(item.envelope.customer_id, set()).update(names)
+    if not reads:
+        return
+
+    def fetch(some: Sequence[str]) -> dict[str, dict[str, Any]]:
+        with db.reading() as connection:
+            return shopping(connection, declared, {customer: reads[customer] for customer in some})
+
+    for more in in_parts("customer", fetch, sorted(reads)):
+        for item in letters:
+            item.more = more.get(item.envelope.customer_id, item.more)
 
 
 def shopping(
@@ -20,7 +51,7 @@ def shopping(
 ) -> dict[str, dict[str, Any]]:
     """What templates read of these customers, by id; `reads` says which of NAMES that is, by id.
 
-    Two statements at most, however many customers: one where nobody reads `recommended`.
+    Four statements at most, however many customers: one where nobody reads `recommended`.
     """
     people = sorted(reads)
     newest = purchases.newest_orders(connection, people, declared.event, declared.orders)

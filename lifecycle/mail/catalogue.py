@@ -5,8 +5,11 @@ They are read when an email is compiled, and no later: nothing has to be compile
 
 from __future__ import annotations
 
+import re
+from codecs import BOM_UTF8
 from collections.abc import Mapping
 from dataclasses import dataclass
+from gettext import c2py
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +25,10 @@ if TYPE_CHECKING:
 
 DOMAIN = "email"
 FOLDER = "locales"
+
+_MISSPELT = re.compile(r"%\((?!\w+\)s)[^)]{0,40}\)?.?")
+_TRIED = (*range(1001), 1_000_000)  # rules look at the last two or three digits, and at whether there are more
+_PLURAL_REMEDY = "mend Plural-Forms in its header, or take the line out"
 
 
 @dataclass(frozen=True)
@@ -49,6 +56,14 @@ class Catalogue:
         else:
             said = [*self.plurals.get((message.text, message.plural), ())]
             known = parameters(message.text) | parameters(message.plural)
+        for text in said:
+            if known and (wrong := _MISSPELT.search(text)):
+                names = ", ".join(f"%({name})s" for name in sorted(known))
+                raise TemplateError(
+                    f"{self.path}:{self.lines[message.key]}",
+                    f"the translation has {wrong[0]!r}, in whose place nothing would be put",
+                    f"write it as it stands in the text: {names}",
+                )
         for strange in sorted(frozenset().union(*map(parameters, said)) - known):
             names = ", ".join(f"%({name})s" for name in sorted(known)) or "none"
             raise TemplateError(
@@ -77,7 +92,7 @@ def read_catalogue(locale: str, path: Path) -> Catalogue:
     plurals: dict[tuple[str, str], tuple[str, ...]] = {}
     lines: dict[str | tuple[str, str], int] = {}
     for entry in po:
-        if not entry.id or entry.fuzzy or not is_translated(entry):
+        if not entry.id or entry.context or entry.fuzzy or not is_translated(entry):
             continue
         if isinstance(entry.id, str):
             texts[entry.id] = str(entry.string)
@@ -86,7 +101,21 @@ def read_catalogue(locale: str, path: Path) -> Catalogue:
             key = entry.id[0], entry.id[1]
             plurals[key] = tuple(map(str, entry.string or ()))
             lines[key] = entry.lineno or 1
-    return Catalogue(locale, path, texts, plurals, lines, str(po.plural_expr) if po.locale else ENGLISH_PLURAL)
+    return Catalogue(locale, path, texts, plurals, lines, _rule(po, path))
+
+
+def _rule(po: Catalog, path: Path) -> str:
+    """Its plural rule; raises TemplateError for one that does not say for every number which form it takes."""
+    rule = str(po.plural_expr) if po.locale else ENGLISH_PLURAL
+    try:
+        form = c2py(rule)
+        strange = next((n for n in _TRIED if not 0 <= form(n) < po.num_plurals), None)
+    except (ValueError, ArithmeticError, RecursionError) as error:
+        raise TemplateError(str(path), f"no plural rule: {error}", _PLURAL_REMEDY) from error
+    if strange is not None:
+        reason = f"of {strange} there is form {form(strange)}, but nplurals={po.num_plurals}"
+        raise TemplateError(str(path), f"no plural rule: {reason}", _PLURAL_REMEDY)
+    return rule
 
 
 def read_po(locale: str, path: Path) -> Catalog:
@@ -95,11 +124,11 @@ def read_po(locale: str, path: Path) -> Catalog:
     from babel.messages.pofile import read_po as read
 
     try:
-        return read(BytesIO(path.read_bytes()), locale, DOMAIN, abort_invalid=True)
+        return read(BytesIO(path.read_bytes().removeprefix(BOM_UTF8)), locale, DOMAIN, abort_invalid=True)
     except PoFileError as error:
         message = str(error).rpartition(" on ")[0] or str(error)
         raise TemplateError(f"{path}:{error.lineno + 1}", f"no catalogue: {message}", "mend that line") from error
-    except (UnicodeDecodeError, ValueError) as error:
+    except (LookupError, ValueError) as error:
         raise TemplateError(str(path), f"no catalogue: {error}", "save it as UTF-8, in the form of gettext") from error
 
 

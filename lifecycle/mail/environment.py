@@ -67,6 +67,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return self.getattr(obj, argument)
         return super().getitem(obj, argument)
 
+    def is_safe_callable(self, obj: Any) -> bool:
+        # No method of a class: `now.now()` is another moment in each preview and replay.
+        return not isinstance(getattr(obj, "__self__", None), type) and super().is_safe_callable(obj)
+
 
 def clean(value: object) -> object:
     """Return what is printed for a value: text without what no mail may hold or what reverses the text after it.

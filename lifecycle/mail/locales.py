@@ -8,13 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import takewhile
 from pathlib import Path
 
 from lifecycle.errors import TemplateError
 
 _TAG = re.compile(r"([A-Za-z]{2,3})(?:[-_]([A-Za-z]{4}))?(?:[-_]([A-Za-z]{2}|[0-9]{3}))?(?:[.@].*)?")
-# Codes that were withdrawn in 1989, and that Java and Android went on saying.
-_OLD = {"in": "id", "iw": "he", "ji": "yi"}
+# Codes that were withdrawn, and that Java and Android went on saying; and Norwegian, which is written as Bokmål.
+_OLD = {"in": "id", "iw": "he", "ji": "yi", "jw": "jv", "no": "nb", "tl": "fil"}
+_SUBTAGS = re.compile(r"[-_,;]")
+_LONGEST_WISH = 100
 
 
 @lru_cache(maxsize=4096)
@@ -41,22 +44,42 @@ def normal(wanted: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=4096)
+def wished(wanted: str) -> str | None:
+    """The locale that somebody wishes, as `normal` knows it; what is said besides is left out.
+
+    That is a variant or an extension ("ca-ES-valencia" → "ca_ES"), or what stands behind the first choice of a browser
+    ("id-ID,id;q=0.9" → "id_ID").
+    """
+    parts = _SUBTAGS.split(wanted) if len(wanted) <= _LONGEST_WISH else []
+    while parts:
+        if (found := normal("_".join(parts))) is not None:
+            return found
+        parts.pop()
+    return None
+
+
 def language(locale: str) -> str:
     """The language of a locale: "en_GB" → "en"."""
     return locale.partition("_")[0]
 
 
 def negotiated(wanted: str | None, available: Sequence[str]) -> str:
-    """The one of `available`, the default first, for somebody who wishes `wanted`: the nearest of their language."""
+    """The one of `available`, the default first, for somebody who wishes `wanted`: the nearest of their language.
+
+    The nearest shares the most of language, script and territory, and of those that do says the least besides.
+    """
     if wanted is None:
         return available[0]
-    parts = wanted.split("_")
-    while parts:
-        if (name := "_".join(parts)) in available:
-            return name
-        parts.pop()
-    theirs = language(wanted)
-    return next((each for each in available if language(each) == theirs), available[0])
+    theirs = wanted.split("_")
+
+    def shared(each: str) -> tuple[int, int]:
+        parts = each.split("_")
+        same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(theirs, parts, strict=False)))
+        return same, -len(parts)
+
+    nearest = max(available, key=shared)
+    return nearest if shared(nearest)[0] else available[0]
 
 
 def formatting(wanted: str | None, shown: str) -> str:

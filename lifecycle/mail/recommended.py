@@ -27,3 +27,7 @@ class Recommended:
     def __iter__(self) -> Iterator[Mapping[str, Any]]:
         """Refused, for whoever forgets to say how many."""
         raise TypeError("say how many products are wanted, as in recommended(3)")
+
+    def __str__(self) -> str:
+        """Refused likewise: no letter shows where in memory something is."""
+        raise TypeError("say how many products are wanted, as in recommended(3), and what of each is shown")

@@ -20,7 +20,7 @@ from lifecycle.mail.catalogue import Catalogue, catalogue_files, read_catalogue
 from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.environment import Sandbox, html_environment, text_environment
 from lifecycle.mail.links import main_link
-from lifecycle.mail.locales import formatting, negotiated, normal, variants
+from lifecycle.mail.locales import formatting, negotiated, normal, variants, wished
 from lifecycle.mail.source import email_names, read_source
 from lifecycle.mail.speech import Speech
 from lifecycle.mail.typeset import typeset
@@ -223,7 +223,7 @@ class Renderer:
 
 
 def _normal(wanted: object) -> str | None:
-    return normal(wanted) if type(wanted) is str else None
+    return wished(wanted) if type(wanted) is str else None
 
 
 def _render(template: Template, data: dict[str, object]) -> str:

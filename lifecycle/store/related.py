@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence, Set
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -67,49 +67,19 @@ _WHY = Statement(
     "SELECT product_id, other_id, score, together FROM related WHERE product_id IN {keys}",
     returns={"product_id": Text(), "other_id": Text(), "score": Id, "together": Id},
 )
-# What they have is taken out by a score that nothing makes up for: a join would cost as much as all the rest.
-_THEIRS = -(10**15)
-_RECOMMENDED = Statement(
-    f"""
-    WITH own AS MATERIALIZED (
-        SELECT customer_id, product_id, place FROM purchase
-        WHERE customer_id IN {{keys}} AND customer_id NOT IN (SELECT rows.customer_id FROM {{rows}})
-        UNION ALL
-        SELECT rows.customer_id, rows.product_id, rows.place FROM {{rows}}
-    ), liked AS (
-        SELECT customer_id, other_id, sum(score) AS score FROM (
-            SELECT own.customer_id, r.other_id, r.score FROM own JOIN related r ON r.product_id = own.product_id
-            WHERE own.place <= {REMEMBERED}
-            UNION ALL
-            SELECT customer_id, product_id, {_THEIRS} FROM own
-        ) AS signs GROUP BY customer_id, other_id HAVING sum(score) > 0
-    ), ranked AS (
-        SELECT customer_id, other_id, score,
-            row_number() OVER (PARTITION BY customer_id ORDER BY score DESC, other_id) AS place
-        FROM liked
-    ), best AS MATERIALIZED (
-        SELECT ranked.customer_id, ranked.other_id, ranked.score, ranked.place
-        FROM ranked JOIN product p ON p.id = ranked.other_id AND p.in_stock
-        WHERE ranked.place <= {LOOKED_AT}
-    ), short AS MATERIALIZED (
-        SELECT theirs.id FROM customer theirs LEFT JOIN best ON best.customer_id = theirs.id
-        WHERE theirs.id IN {{keys}}
-        GROUP BY theirs.id HAVING count(best.other_id) < {AT_MOST}
-    ), filled AS (
-        SELECT customer_id, other_id, score, place FROM best
-        UNION ALL
-        SELECT short.id, p.id, 0, {LOOKED_AT} + p.popularity
-        FROM short CROSS JOIN product p
-        LEFT JOIN own ON own.customer_id = short.id AND own.product_id = p.id
-        LEFT JOIN best ON best.customer_id = short.id AND best.other_id = p.id
-        WHERE p.popularity IS NOT NULL AND p.in_stock AND own.customer_id IS NULL AND best.customer_id IS NULL
-    )
-    SELECT filled.customer_id, filled.score, p.id, p.name, p.url, p.image, p.price, p.currency, p.category
-    FROM filled JOIN product p ON p.id = filled.other_id
-    ORDER BY filled.customer_id, filled.place
+_OWN = Statement(
+    "SELECT customer_id, product_id FROM purchase WHERE customer_id IN {keys} ORDER BY customer_id, place",
+    returns={"customer_id": Text(), "product_id": Text()},
+)
+# What is wanted, and what stands in for it; an OR of the two would read the whole catalogue.
+_SHELF = Statement(
+    """
+    SELECT id, name, url, image, price, currency, category, popularity FROM product WHERE in_stock AND id IN {keys}
+    UNION
+    SELECT id, name, url, image, price, currency, category, popularity FROM product
+    WHERE in_stock AND popularity IS NOT NULL
     """,
-    rows={"customer_id": "text", "product_id": "text", "place": "bigint"},
-    returns={"customer_id": Text(), "score": Id, "id": Text()},
+    returns={"id": Text()},
 )
 
 
@@ -157,14 +127,46 @@ def recommended(
 
     `fresh`: all that a customer bought, the newest in front, for those whose purchases are out of date.
     """
-    rows = [
-        {"customer_id": customer, "product_id": product, "place": place}
-        for customer, products in fresh.items()
-        for place, product in enumerate(products, 1)
-    ]
-    found: dict[str, list[dict[str, Any]]] = {}
-    for row in _RECOMMENDED.run(connection, keys=list(customers), rows=rows).mappings().all():
-        theirs = found.setdefault(row["customer_id"], [])
-        if len(theirs) < AT_MOST:
-            theirs.append({**row, "price": Decimal(row["price"])})
-    return found
+    owned: dict[str, list[str]] = {customer: [*fresh.get(customer, ())] for customer in customers}
+    had: list[Any] = list(_OWN.run(connection, keys=[each for each in owned if each not in fresh]).all())
+    for customer, product in had:
+        owned[customer].append(product)
+    remembered = {product for own in owned.values() for product in own[:REMEMBERED]}
+    others: dict[str, list[tuple[str, int]]] = {}
+    for product, other, score, _ in why(connection, sorted(remembered)) if remembered else ():
+        others.setdefault(product, []).append((other, score))
+    liked = {customer: _liked(own, others) for customer, own in owned.items()}
+    wanted = {product for theirs in liked.values() for product, _ in theirs}
+    shelf = {row.id: _product(row) for row in _SHELF.run(connection, keys=sorted(wanted)).all()}
+    places = {product: shown.pop("popularity") for product, shown in shelf.items()}
+    popular = [shelf[id] for _, id in sorted((place, id) for id, place in places.items() if place is not None)]
+    return {customer: _shown(liked[customer], popular, shelf, set(own)) for customer, own in owned.items()}
+
+
+def _liked(own: Sequence[str], others: Mapping[str, Sequence[tuple[str, int]]]) -> list[tuple[str, int]]:
+    """What goes best with what somebody has, and with what score."""
+    scores: dict[str, int] = {}
+    for product in own[:REMEMBERED]:
+        for other, score in others.get(product, ()):
+            scores[other] = scores.get(other, 0) + score
+    for product in own:
+        scores.pop(product, None)
+    return sorted(scores.items(), key=lambda pair: (-pair[1], pair[0]))[:LOOKED_AT]
+
+
+def _shown(
+    liked: Sequence[tuple[str, int]],
+    popular: Sequence[Mapping[str, Any]],
+    shelf: Mapping[str, Mapping[str, Any]],
+    own: Set[str],
+) -> list[dict[str, Any]]:
+    """Of what they like and then of what is popular, what is on the shelf."""
+    found = [{**shelf[product], "score": score} for product, score in liked if product in shelf][:AT_MOST]
+    if len(found) < AT_MOST:
+        known = own | {product["id"] for product in found}
+        found += [{**product, "score": 0} for product in popular if product["id"] not in known]
+    return found[:AT_MOST]
+
+
+def _product(row: Any) -> dict[str, Any]:
+    return {**row._mapping, "price": Decimal(row.price)}

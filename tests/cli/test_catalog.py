@@ -79,7 +79,9 @@ def test_a_row_that_is_wrong_is_told_with_its_number_and_the_others_are_taken(
     [
         ("in_stock", "perhaps", "in_stock 'perhaps' is neither true nor false"),
         ("stock", "many", "stock 'many' is no whole number; write how many there are"),
+        ("stock", "٣", "stock '٣' is no whole number; write how many there are"),
         ("currency", "$", "currency '$' is no code; write it like USD"),
+        ("currency", "XYZ", "currency 'XYZ' is no code; write it like USD"),
     ],
 )
 def test_columns_that_need_not_be_there_are_read_as_strictly(shop: Shop, column: str, cell: str, message: str) -> None:
@@ -92,6 +94,9 @@ def test_columns_that_need_not_be_there_are_read_as_strictly(shop: Shop, column:
     [
         ([""], "there is no column 'id'; the first line must name the columns: id,name,url,image,price,category"),
         (["id;name;url;price", "a;b;c;1"], "its columns are separated by semicolons; save it with commas"),
+        (['"id";"name";"url";"price"', "a;b;c;1"], "its columns are separated by semicolons; save it with commas"),
+        (["id\tname\turl\tprice"], "its columns are separated by tabs; save it with commas"),
+        (["i\0d\0,\0n\0a\0m\0e\0"], "this is no text in UTF-8; save it as CSV, in UTF-8"),
         (["id,nmae,url,price"], "there is no column 'name'; rename 'nmae'"),
         (["id,name,url,price,price"], "there are 2 columns 'price'; drop all but one"),
     ],
@@ -124,6 +129,12 @@ def test_a_whole_catalogue_with_a_bad_row_puts_nothing_out_of_stock(shop: Shop) 
     )
     assert "nothing was taken" in result.stderr
     assert [product["price"] for product in shop.json("catalog", "list")] == ["12.50", "48"]
+
+
+def test_a_whole_catalogue_without_a_product_is_taken_for_a_mistake(shop: Shop) -> None:
+    shop.run("catalog", "import", write(shop, HEADER, MUG))
+    assert "it names no product" in shop.run("catalog", "import", "--replace", write(shop, HEADER), exit_code=1).stderr
+    assert [product["in_stock"] for product in shop.json("catalog", "list")] == [True]
 
 
 def test_columns_that_mean_nothing_are_named(shop: Shop) -> None:

@@ -306,7 +306,7 @@ def test_a_digest_that_shows_what_another_pause_covers_is_not_dropped(database: 
     claimed = claim(stage.db, stage.project, stage.mailer, messages, stage.now, LEASE)
     claimed.pauses.known = EVERYTHING
     recorder = Recorder(stage.db, stage.pause)
-    _send(stage.mailer, recorder, claimed, lambda: stage.now, lambda: False)
+    _send(stage.db, stage.project, stage.mailer, recorder, claimed, lambda: stage.now, lambda: False)
     recorder.close()
     for scope in (Scope("marketing"), Scope("journey", "news")):
         pause(database, scope, "a crisis", stage.now)
@@ -451,7 +451,7 @@ def test_a_digest_that_shows_what_is_paused_meanwhile_waits_as_a_whole(database:
     pause(database, Scope("journey", "news"), "a crisis", stage.now)
     claimed.pauses.known = Paused([("journey", "news")])
     recorder = Recorder(stage.db, stage.pause)
-    _send(stage.mailer, recorder, claimed, lambda: stage.now, lambda: False)
+    _send(stage.db, stage.project, stage.mailer, recorder, claimed, lambda: stage.now, lambda: False)
     recorder.close()
     stage.run(HOUR)
     assert stage.sent() == []

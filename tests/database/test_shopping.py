@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
 from email import message_from_bytes
@@ -10,12 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import Connection
 from sqlalchemy import event as sqlalchemy_event
+from sqlalchemy.exc import OperationalError
 
 from lifecycle import Cap, Event, Journey, Property, Purchases, Send, days, on
 from lifecycle.core.product import Product
+from lifecycle.flow import shopping as shopping_module
 from lifecycle.flow.claim import claim
 from lifecycle.flow.recommending import refresh
+from lifecycle.flow.shopping import add_shopping
 from lifecycle.journey.project import Project
 from lifecycle.journey.vocabulary import Vocabulary
 from lifecycle.mail.render import Renderer
@@ -164,9 +168,17 @@ def counted(db: Database) -> Iterator[list[str]]:
     sqlalchemy_event.remove(db.engine, "before_cursor_execute", note)
 
 
-@pytest.mark.parametrize(("template", "more"), [("plain", 0), ("listed", 1), ("shown", 2)])
-def test_no_recipient_costs_a_query(database: Database, templates: Path, template: str, more: int) -> None:
-    """A claim of one message and one of two hundred take as many statements, of which so many are for the shop."""
+def of_the_shop(statements: list[str]) -> int:
+    return sum(
+        any(f" FROM {table}" in each for table in ("event e ", "purchase", "related", "product")) for each in statements
+    )
+
+
+@pytest.mark.parametrize(("template", "more"), [("plain", 0), ("listed", 1), ("shown", 4)])
+def test_no_recipient_costs_a_query_and_none_is_asked_while_customers_are_locked(
+    database: Database, templates: Path, template: str, more: int
+) -> None:
+    """A claim of one message and one of two hundred take as many statements, of which none is for the shop."""
     made = stage(database, templates, thanks(template))
     total: set[int] = set()
     for number in (1, 200):
@@ -180,6 +192,53 @@ def test_no_recipient_costs_a_query(database: Database, templates: Path, templat
         with counted(made.db) as statements:
             claimed = claim(made.db, made.project, made.mailer, ids, made.now, LEASE)
         assert len(claimed.letters) == number
-        assert sum(" FROM event e" in each or "WITH own AS" in each for each in statements) == more
+        assert of_the_shop(statements) == 0
         total.add(len(statements))
+        with counted(made.db) as statements:
+            add_shopping(made.db, made.project, made.mailer, claimed.letters)
+        assert of_the_shop(statements) == more
+        assert all(bool(item.more) == bool(more) for item in claimed.letters)
     assert len(total) == 1
+
+
+def test_what_the_shop_cannot_be_asked_for_is_handed_back_and_sent_later(
+    database: Database, templates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = stage(database, templates, thanks("shown"))
+    for customer in ("ann", "bob"):
+        made.identify(customer, email=f"{customer}@example.com")
+        buy(made, customer, 1, "a", "b")
+
+    def away(*_: object) -> None:
+        raise OperationalError("SELECT", {}, Exception("the database is away"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shopping_module, "shopping", away)
+        with pytest.raises(OperationalError):
+            made.run()
+    assert [row["state"] for row in made.messages()] == ["pending", "pending"]
+    assert not made.outbox.letters
+    made.run(timedelta(hours=1))
+    assert [row["state"] for row in made.messages()] == ["sent", "sent"]
+
+
+def test_a_customer_whose_purchases_cannot_be_read_fails_alone(
+    database: Database, templates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = stage(database, templates, thanks("shown"))
+    whole = shopping_module.shopping
+
+    def broken(connection: Connection, declared: Purchases, reads: Mapping[str, Collection[str]]) -> dict[str, Any]:
+        if "bob" in reads:
+            raise ValueError("what nobody foresaw")
+        return whole(connection, declared, reads)
+
+    monkeypatch.setattr(shopping_module, "shopping", broken)
+    for customer in ("ann", "bob", "cyd"):
+        made.identify(customer, email=f"{customer}@example.com")
+        buy(made, customer, 1, "a", "b")
+    made.run()
+    states = {row["email"]: (row["state"], row["reason"]) for row in made.messages()}
+    assert states["ann@example.com"] == states["cyd@example.com"] == ("sent", None)
+    assert states["bob@example.com"][0] == "failed"
+    assert states["bob@example.com"][1].startswith("shown: recommended is missing")

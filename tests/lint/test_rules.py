@@ -49,6 +49,20 @@ CASES = [
     ),
     Case("unknown_variable", WORDS, "{{ ¦event.totel }}", "{{ event.total }}", "did you mean 'total'?"),
     Case("unknown_variable", WORDS, "{{ ¦costumer.email }}", "{{ customer.email }}", "did you mean 'customer'?"),
+    Case(
+        "unknown_variable",
+        WORDS,
+        "{% for order in ¦orders %}{{ order.order_id }}{% endfor %}",
+        "{% for order in [] %}{{ order }}{% endfor %}",
+        "write purchases=Purchases(…) in policy.py",
+    ),
+    Case(
+        "unknown_variable",
+        WORDS,
+        "{{ ¦recommended(3) | length }}",
+        "{{ [] | length }}",
+        "write purchases=Purchases(…) in policy.py",
+    ),
     Case("unknown_filter", WORDS, "{{ event.total | ¦mony }}", "{{ event.total | money }}", "did you mean 'money'?"),
     Case(
         "unknown_filter",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lifecycle.errors import RenderError, TemplateError
 from lifecycle.mail import drawing
 from lifecycle.mail.lagging import lagging, stamped
-from lifecycle.mail.locales import formatting, negotiated, normal
+from lifecycle.mail.locales import formatting, negotiated, normal, wished
 from lifecycle.mail.render import Renderer
 from tests.mail.sources import column, text, write
 
@@ -47,6 +47,8 @@ def entry(text: str, translation: str) -> str:
         ("id-XX", "id"),
         ("en_US.UTF-8", "en_US"),
         ("zh-TW", "zh_Hant_TW"),
+        ("no", "nb"),
+        ("tl-PH", "fil_PH"),
         ("rubbish", None),
         ("xx", None),
         ("", None),
@@ -59,6 +61,24 @@ def test_locales_are_read_however_apps_write_them(wanted: str, known: str | None
 
 
 @pytest.mark.parametrize(
+    ("wanted", "known"),
+    [
+        ("id-ID", "id_ID"),
+        ("ca-ES-valencia", "ca_ES"),
+        ("en-u-ca-buddhist", "en"),
+        ("zh-cmn-Hant", "zh"),
+        ("id-ID,id;q=0.9,en;q=0.8", "id_ID"),
+        ("rubbish-id", None),
+        ("i-klingon", None),
+        ("*", None),
+        ("id-" * 100, None),
+    ],
+)
+def test_what_somebody_wishes_may_say_more_than_a_locale(wanted: str, known: str | None) -> None:
+    assert wished(wanted) == known
+
+
+@pytest.mark.parametrize(
     ("wanted", "available", "taken"),
     [
         ("id_ID", ["en", "id"], "id"),
@@ -67,6 +87,9 @@ def test_locales_are_read_however_apps_write_them(wanted: str, known: str | None
         ("en_GB", ["en", "en_GB"], "en_GB"),
         ("pt_PT", ["en", "pt_BR"], "pt_BR"),
         ("zh_Hant_TW", ["en", "zh_Hans", "zh_Hant"], "zh_Hant"),
+        ("zh_Hant_HK", ["en", "zh_Hans_CN", "zh_Hant_TW"], "zh_Hant_TW"),
+        ("zh_Hans_SG", ["en", "zh_Hant", "zh"], "zh"),
+        ("pt_PT", ["en", "pt_BR", "pt"], "pt"),
         ("fr", ["en", "id"], "en"),
         (None, ["id", "en"], "id"),
     ],
@@ -238,6 +261,47 @@ def test_a_translation_that_names_what_its_text_does_not_is_refused_with_its_lin
     with pytest.raises(TemplateError, match=r"names %\(nama\)s.*write it as it stands there: %\(name\)s") as caught:
         Renderer(tmp_path).compiled("hello")
     assert caught.value.where == f"{path}:6"
+
+
+@pytest.mark.parametrize("wrong", ["%(name)", "%(name)d", "%( name )s", "%(first name)s"])
+def test_a_misspelt_place_of_a_value_is_refused_with_its_line(tmp_path: Path, wrong: str) -> None:
+    write(tmp_path, text('{{ _("Hi %(name)s", name=name) }}'))
+    path = translate(tmp_path, "id", entry("Hi %(name)s", f"Halo {wrong}, 10 % (ya)"))
+
+    with pytest.raises(TemplateError, match="in whose place nothing would be put") as caught:
+        Renderer(tmp_path).compiled("hello")
+    assert caught.value.where == f"{path}:6"
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [
+        ("nplurals=2; plural=n/0;", "no plural rule: integer division"),
+        ("nplurals=2; plural=(n>1 ? 5 : 1);", "no plural rule: of 2 there is form 5, but nplurals=2"),
+        ("nplurals=2; plural=import os;", "no plural rule: invalid token"),
+    ],
+)
+def test_a_plural_rule_that_cannot_be_followed_is_refused(tmp_path: Path, rule: str, reason: str) -> None:
+    write(tmp_path, text('{{ _("Hi") }}'))
+    translate(tmp_path, "pl", entry("Hi", "Hej"), plural=rule)
+
+    with pytest.raises(TemplateError, match=reason):
+        Renderer(tmp_path).render("hello", {}, "pl")
+
+
+def test_a_text_of_another_context_is_another_text(tmp_path: Path) -> None:
+    write(tmp_path, text('{{ _("Hi") }}'))
+    translate(tmp_path, "id", entry("Hi", "Halo"), 'msgctxt "menu"\n' + entry("Hi", "Sapaan"))
+
+    assert "Halo" in Renderer(tmp_path).render("hello", {}, "id").text
+
+
+def test_a_catalogue_may_begin_with_a_byte_order_mark(tmp_path: Path) -> None:
+    write(tmp_path, text('{{ _("Hi") }}'))
+    path = translate(tmp_path, "id", entry("Hi", "Halo"))
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+    assert "Halo" in Renderer(tmp_path).render("hello", {}, "id").text
 
 
 def test_a_file_that_is_no_catalogue_is_refused_with_its_line(tmp_path: Path) -> None:

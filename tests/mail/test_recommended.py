@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
+from datetime import UTC, datetime
 
-from lifecycle.mail.environment import text_environment
+import pytest
+from jinja2 import Environment
+from jinja2.exceptions import SecurityError
+
+from lifecycle.mail.environment import html_environment, text_environment
 from lifecycle.mail.recommended import Recommended
 
 THREE = Recommended([{"id": id, "name": f"Mug {id}"} for id in "abc"])
@@ -27,13 +31,24 @@ def test_how_many_is_a_number(template: str) -> None:
         shown(template)
 
 
-def test_whoever_forgets_to_say_how_many_is_told() -> None:
+@pytest.mark.parametrize(
+    "template",
+    ["{% for p in recommended %}{{ p.id }}{% endfor %}", "{{ recommended }}", "{{ recommended ~ '!' }}"],
+)
+@pytest.mark.parametrize("environment", [text_environment(), html_environment()])
+def test_whoever_forgets_to_say_how_many_is_told(template: str, environment: Environment) -> None:
     with pytest.raises(TypeError, match=r"say how many products are wanted, as in recommended\(3\)"):
-        shown("{% for p in recommended %}{{ p.id }}{% endfor %}")
+        environment.from_string(template).render(recommended=THREE)
 
 
 def test_a_template_reaches_nothing_behind_it() -> None:
-    from jinja2.exceptions import SecurityError
-
     with pytest.raises(SecurityError):
         shown("{{ recommended._products }}")
+
+
+@pytest.mark.parametrize("method", ["now()", "today()", "utcnow()", "fromtimestamp(0)"])
+def test_the_moment_of_an_order_tells_no_other_moment(method: str) -> None:
+    orders = [{"at": datetime(2026, 3, 4, 12, tzinfo=UTC)}]
+    with pytest.raises(SecurityError):
+        text_environment().from_string(f"{{{{ orders[0].at.{method} }}}}").render(orders=orders)
+    assert text_environment().from_string("{{ orders[0].at.date() }}").render(orders=orders) == "2026-03-04"
