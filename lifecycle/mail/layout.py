@@ -17,6 +17,7 @@ from lifecycle.mail.messages import Message, messages
 from lifecycle.mail.outline import Outline, outline
 from lifecycle.mail.source import Source
 from lifecycle.mail.syntax import parse
+from lifecycle.mail.urls import replace_urls, trimmed
 from lifecycle.mail.variables import variables_read
 
 
@@ -68,7 +69,8 @@ def lay_out(source: Source) -> LaidOut:
 
 
 def _to_html(source: Source, masked: Masked, found: Outline) -> str:
-    mjml = masked.pattern.sub(lambda word: _hidden(word[0], found), with_marks(masked, found.links))
+    marked = replace_urls(with_marks(masked, found.links), trimmed)
+    mjml = masked.pattern.sub(lambda word: _hidden(word[0], found), marked)
     try:
         html = draw(mjml)
     except CannotDraw as error:

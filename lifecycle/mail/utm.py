@@ -164,4 +164,4 @@ def _has_some(url: str) -> bool:
 
 def _filtered(url: str, hosts: Sequence[str]) -> str:
     arguments = ", ".join(f'"{host}"' for host in hosts)
-    return f"{{%+ filter tagged({arguments}) +%}}{url}{{%+ endfilter +%}}"
+    return f"{{%+ filter _tagged({arguments}) +%}}{url}{{%+ endfilter +%}}"
