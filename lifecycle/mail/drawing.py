@@ -18,9 +18,6 @@ _TITLE = re.compile(r"(<mj-title[^>]*>)(.*?)(</mj-title)", re.DOTALL | re.IGNORE
 _WEB_FONTS = re.compile(r"<!--\[if !mso\]><!-->\s*<link\b.*?<!--<!\[endif\]-->", re.DOTALL)
 _STYLE = re.compile(r"<style\b.*?</style>", re.DOTALL | re.IGNORECASE)
 _INDENT = re.compile(r"\n\s+")
-
-
-# MJML and premailer, imported where they are used: rendering from the cache must not load them
 _FONT = re.compile(r"<mj-font\b[^>]*>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([\w-]+)\s*=\s*(?:"([^"]*)"|'([^']*)')""")
 _NOT_INLINED = ' data-premailer="ignore"'
