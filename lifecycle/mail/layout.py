@@ -17,7 +17,7 @@ from lifecycle.mail.messages import Message, messages
 from lifecycle.mail.outline import Outline, outline
 from lifecycle.mail.source import Source
 from lifecycle.mail.syntax import parse
-from lifecycle.mail.urls import replace_urls, trimmed
+from lifecycle.mail.urls import as_browsers_read, replace_urls
 from lifecycle.mail.variables import variables_read
 
 
@@ -69,7 +69,7 @@ def lay_out(source: Source) -> LaidOut:
 
 
 def _to_html(source: Source, masked: Masked, found: Outline) -> str:
-    marked = replace_urls(with_marks(masked, found.links), trimmed)
+    marked = replace_urls(with_marks(masked, found.links), as_browsers_read)
     mjml = masked.pattern.sub(lambda word: _hidden(word[0], found), marked)
     try:
         html = draw(mjml)

@@ -38,6 +38,7 @@ _LINK = re.compile(rf"\s*(?:{_WEB}|mailto:[^\s?]|tel:[+\d(*#])", re.IGNORECASE)
 _PICTURE = re.compile(rf"\s*(?:{_WEB}|cid:\S)", re.IGNORECASE)
 _PICTURES = re.compile(rf"\s*{_WEB}\S*(?:\s+[\d.]+[wx])?\s*(?:,\s*{_WEB}\S*(?:\s+[\d.]+[wx])?\s*)*", re.IGNORECASE)
 _FOLDED = re.compile(r"\s*[\t\r\n]\s*")
+_LONE_AMPERSAND = re.compile(r"&(?!#?\w+;)")
 _SHOWN = 60  # characters of a bad link in its error
 
 
@@ -116,9 +117,12 @@ def replace_urls(html: str, by: Callable[[Url], str]) -> str:
     return _TAG.sub(in_tag, html)
 
 
-def trimmed(url: Url) -> str:
-    """Return the URL without the white space that browsers drop, and premailer would write as %20 and %0A."""
-    value = url.value.strip()
+def as_browsers_read(url: Url) -> str:
+    """Return the URL written so that MJML and premailer, too, read it as browsers do.
+
+    White space around it and line breaks in it are none of it; `&copy=` without a semicolon is no ©.
+    """
+    value = _LONE_AMPERSAND.sub("&amp;", url.value.strip())
     return value if url.attribute == "srcset" else _FOLDED.sub("", value)
 
 

@@ -230,3 +230,12 @@ def test_white_space_around_a_link_is_none_of_it(tmp_path: Path) -> None:
     ]
     assert rendered.text.endswith("[1] https://x.example/a\n[2] https://x.example/b?c=1\n")
     assert Renderer(tmp_path).summary("hello", {"url": "https://x.example/a"}).url == "https://x.example/a"
+
+
+def test_an_ampersand_of_a_query_begins_no_entity(tmp_path: Path) -> None:
+    urls = "https://x.example/?a=1&copy=2&reg=3&amp;sect=4"
+    write(tmp_path, text(f'<a href="{urls}">a</a>') + column(f'<mj-button href="{urls}">b</mj-button>'))
+
+    found = re.findall(r'href="([^"]*)"', Renderer(tmp_path).render("hello", {}).html)
+
+    assert found == ["https://x.example/?a=1&amp;copy=2&amp;reg=3&amp;sect=4"] * 2
