@@ -323,3 +323,12 @@ def test_what_the_author_says_of_a_language_stays(tmp_path: Path) -> None:
     assert '<div lang="fr">' in html
     assert '<div lang="{{ customer.locale }}">' in html
     assert '<html lang="en"' in html
+
+
+def test_a_preheader_that_reads_what_the_subject_sets_is_refused(tmp_path: Path) -> None:
+    title = "{% set name = customer.name %}{{ name }}"
+    compile_email(tmp_path, write(tmp_path, text("{{ name }}"), title=title, preview="{{ customer.name }}"))
+
+    with pytest.raises(TemplateError, match="'name' is set in <mj-title> only") as caught:
+        compile_email(tmp_path, write(tmp_path, text("x"), title=title, preview="Hi {{ name }}"))
+    assert caught.value.where == f"{tmp_path / 'hello.mjml'}:4:16"
