@@ -12,6 +12,7 @@ from lifecycle.mail.mask import Masked, Token
 # Values without quotes are read too, so that `a=b"href="…"` is not taken for an href.
 _ATTRIBUTE = re.compile(r"""([^\s"'<>/=]+)(?:\s*=\s*("[^"]*"|'[^']*'|[^\s>]+))?""")
 _TAG = re.compile(r"""<(?![/!])(?:"[^"]*"|'[^']*'|[^"'>])*>""")
+_CODE = re.compile(r"<(style|script)\b.*?(?:</\1|$)", re.DOTALL | re.IGNORECASE)
 # Printed as they are, in attributes where escaping protects; all others are computed with, or become CSS.
 _PRINTED = frozenset({
     "alt", "title", "href", "rel", "target", "src", "srcset", "sizes", "usemap", "name", "lang", "role", "base-url",
@@ -50,6 +51,10 @@ def of_tag(tag: str, text: str, start: int, masked: Masked) -> Iterator[Mistake]
 def of_comment(text: str, start: int, masked: Masked) -> Iterator[Mistake]:
     """Yield what is wrong in a conditional comment for Outlook, whose tags must be as safe as all others."""
     yield from unbalanced(text, start, masked)
+    for code in _CODE.finditer(text):
+        for word in masked.pattern.finditer(code[0]):
+            message = f"a variable or statement in a {code[1].lower()}"
+            yield Mistake(start + code.start() + word.start(), message, "use {% if %} around two", "variable_in_style")
     for tag in _TAG.finditer(text):
         yield from of_tag("", tag[0], start + tag.start(), masked)
 
@@ -98,8 +103,11 @@ def of_component(
 
 
 def value_of(name: str, text: str) -> int | None:
-    """Return where the quoted value of an attribute begins in the text of a tag, or None."""
-    return next((begin + 1 for each, _, begin in _quoted(text) if each == name), None)
+    """Return where the quoted value of an attribute begins in the text of a tag, behind white space, or None."""
+    for each, value, begin in _quoted(text):
+        if each == name:
+            return begin + len(value) - len(value[1:].lstrip())
+    return None
 
 
 def _quoted(text: str) -> Iterator[tuple[str, str, int]]:

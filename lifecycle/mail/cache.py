@@ -22,6 +22,7 @@ from typing import Any
 from lifecycle.mail.compiled import CompiledEmail
 from lifecycle.mail.messages import Message
 
+_LIBRARIES = ("mjml", "premailer", "jinja2", "markupsafe", "lxml", "cssutils", "cssselect", "babel")
 PARTS = ("subject", "preheader", "html", "text", "link")
 
 
@@ -39,16 +40,21 @@ class Cache:
     def __init__(self, folder: Path | None) -> None:
         self._folder = folder
 
-    def get(self, key: bytes, make: Callable[[], dict[str, Edition]]) -> dict[str, Edition]:
-        """The editions of that key, by locale, made where they are not there."""
+    def get(self, state: Callable[[], bytes], make: Callable[[], dict[str, Edition]]) -> dict[str, Edition]:
+        """The editions of what is in that state, by locale, made where they are not there.
+
+        They are kept only if the state is still the same when they are made: a file may be saved meanwhile.
+        """
         if self._folder is None:
             return make()
-        digest = blake2b(_compiler() + key, digest_size=16).hexdigest()
+        before = state()
+        digest = blake2b(_compiler() + before, digest_size=16).hexdigest()
         path = self._folder / f"{digest}.compiled"
         editions = _read(path)
         if editions is None:
             editions = make()
-            _write(path, editions)
+            if state() == before:
+                _write(path, editions)
         return editions
 
 
@@ -57,7 +63,7 @@ def _compiler() -> bytes:
     """What identifies the compiler: all sources beside this one, the libraries that shape what they make, and Python's
     bytecode."""
     sources = blake2b(b"".join(path.read_bytes() for path in sorted(Path(__file__).parent.glob("*.py")))).digest()
-    libraries = " ".join(f"{name} {version(name)}" for name in ("mjml", "premailer", "jinja2"))
+    libraries = " ".join(f"{name} {version(name)}" for name in _LIBRARIES)
     return b"\0".join((sources, libraries.encode(), MAGIC_NUMBER))
 
 

@@ -85,9 +85,9 @@ def catalogue_files(folder: Path) -> dict[str, Path]:
     return found
 
 
-def read_catalogue(locale: str, path: Path) -> Catalogue:
-    """Read a catalogue; raises TemplateError with file:line."""
-    po = read_po(locale, path)
+def read_catalogue(locale: str, path: Path, content: bytes | None = None) -> Catalogue:
+    """Read a catalogue, or what was read of it before; raises TemplateError with file:line."""
+    po = read_po(locale, path, content)
     texts: dict[str, str] = {}
     plurals: dict[tuple[str, str], tuple[str, ...]] = {}
     lines: dict[str | tuple[str, str], int] = {}
@@ -118,13 +118,14 @@ def _rule(po: Catalog, path: Path) -> str:
     return rule
 
 
-def read_po(locale: str, path: Path) -> Catalog:
-    """Read a `.po` file as Babel knows it; raises TemplateError with file:line."""
+def read_po(locale: str, path: Path, content: bytes | None = None) -> Catalog:
+    """Read a `.po` file, or what was read of it before, as Babel knows it; raises TemplateError with file:line."""
     from babel.messages.pofile import PoFileError
     from babel.messages.pofile import read_po as read
 
     try:
-        return read(BytesIO(path.read_bytes().removeprefix(BOM_UTF8)), locale, DOMAIN, abort_invalid=True)
+        raw = path.read_bytes() if content is None else content
+        return read(BytesIO(raw.removeprefix(BOM_UTF8)), locale, DOMAIN, abort_invalid=True)
     except PoFileError as error:
         message = str(error).rpartition(" on ")[0] or str(error)
         raise TemplateError(f"{path}:{error.lineno + 1}", f"no catalogue: {message}", "mend that line") from error

@@ -19,7 +19,7 @@ from lifecycle.mail.environment import text_environment
 from lifecycle.mail.layout import LaidOut, lay_out
 from lifecycle.mail.links import link_source
 from lifecycle.mail.locales import language, tag
-from lifecycle.mail.mask import Token, literal
+from lifecycle.mail.mask import Masked, Token, literal
 from lifecycle.mail.source import Source, place, read_source
 from lifecycle.mail.syntax import parse
 from lifecycle.mail.text import plain_text
@@ -29,7 +29,8 @@ from lifecycle.mail.variables import variables_read
 
 __all__ = ["CompiledEmail", "LaidOut", "compile_email", "finish", "lay_out"]
 
-_LANG = re.compile(r'(<(?:html|div)\b[^>]*?\slang=")([^"]*)"')
+# Those that MJML writes: of the page, and of the article that is all of its body.
+_LANG = re.compile(r'(<html\b[^>]*?\slang="|<div\b[^>]*?\srole="article"[^>]*?\slang=")([^"]*)"')
 
 
 def compile_email(folder: Path, name: str, utm: Utm | None = None) -> CompiledEmail:
@@ -54,7 +55,7 @@ def finish(laid: LaidOut, locale: str, utm: Utm | None = None) -> CompiledEmail:
         text = slots.in_written(written, html) if slots else written
         for variable, place in _text_places(laid.source).items():
             places.setdefault(variable, place)
-    html = literal(_in_language(html, locale))
+    html = literal(_in_language(html, masked, locale))
     html, link_places = guarded(
         html, masked, lambda at: laid.source.at(masked.origin(at)), slots.in_html if slots else as_is
     )
@@ -79,11 +80,11 @@ def _text_places(source: Source) -> dict[str, str]:
     return {variable: at(offset) for variable, offset in variables_read(tree).items()}
 
 
-def _in_language(html: str, locale: str) -> str:
+def _in_language(html: str, masked: Masked, locale: str) -> str:
     """The HTML saying its language: what the author wrote if it is the same one, else the locale's own tag."""
 
     def say(found: re.Match[str]) -> str:
-        written = found[2].replace("-", "_")
-        return f'{found[1]}{found[2] if language(written) == language(locale) else tag(locale)}"'
+        is_right = language(found[2].replace("-", "_")) == language(locale) or masked.words(found[2])
+        return f'{found[1]}{found[2] if is_right else tag(locale)}"'
 
     return _LANG.sub(say, html)

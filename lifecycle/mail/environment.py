@@ -122,10 +122,11 @@ def _environment(**options: bool) -> Sandbox:
         date=filters.date,
         time=filters.time,
         datetime=filters.datetime,
-        link=urls.link,
-        picture=urls.picture,
-        pictures=urls.pictures,
-        tagged=utm.tag_in_html if options["autoescape"] else utm.tag_in_text,
+        # Written by the compiler only: an author's name that begins so is unknown.
+        _link=urls.link,
+        _picture=urls.picture,
+        _pictures=urls.pictures,
+        _tagged=utm.tag_in_html if options["autoescape"] else utm.tag_in_text,
     )
     environment.tests["none"] = is_none
     del environment.globals["lipsum"]

@@ -16,7 +16,8 @@ from lifecycle.mail.mask import Masked, literal
 from lifecycle.mail.messages import Message, messages
 from lifecycle.mail.outline import Outline, outline
 from lifecycle.mail.source import Source
-from lifecycle.mail.syntax import parse
+from lifecycle.mail.syntax import parse, parse_again
+from lifecycle.mail.urls import as_browsers_read, replace_urls
 from lifecycle.mail.variables import variables_read
 
 
@@ -63,12 +64,24 @@ def lay_out(source: Source) -> LaidOut:
     masked = Masked(source.mjml, environment)
     found = outline(source, masked, attributes_of_tags())
     places = {variable: source.at(offset) for variable, offset in variables_read(tree).items()}
+    _check_preheader(source, masked, found.preview, places)
     said = tuple(messages(tree, source.at))
     return LaidOut(source, masked, found.title, found.preview, _to_html(source, masked, found), places, said)
 
 
+def _check_preheader(source: Source, masked: Masked, preheader: str, places: Mapping[str, str]) -> None:
+    """Refuse one that reads what only the subject sets: each is a template of its own."""
+    tokens = [masked.tokens[word] for word in masked.words(preheader)]
+    alone = parse_again("".join(token.source for token in tokens), html_environment())
+    for variable in variables_read(alone).keys() - places.keys():
+        name = variable.partition(".")[0]
+        at = next(token.start for token in tokens if name in token.source)
+        raise TemplateError(source.at(at), f"{name!r} is set in <mj-title> only", "set it in <mj-preview> too")
+
+
 def _to_html(source: Source, masked: Masked, found: Outline) -> str:
-    mjml = masked.pattern.sub(lambda word: _hidden(word[0], found), with_marks(masked, found.links))
+    marked = replace_urls(with_marks(masked, found.links), as_browsers_read)
+    mjml = masked.pattern.sub(lambda word: _hidden(word[0], found), marked)
     try:
         html = draw(mjml)
     except CannotDraw as error:

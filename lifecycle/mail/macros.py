@@ -288,7 +288,7 @@ def _bound_by(token: Token, words: Sequence[Lexeme]) -> frozenset[str]:
             if word.text == "in":
                 break
             targets.append(word.text)
-        return frozenset(targets)
+        return frozenset((*targets, "loop"))
     if token.keyword == "with":
         following = [*(word.text for word in words[1:]), ""]
         return frozenset(

@@ -14,8 +14,9 @@ from jinja2 import Environment
 
 from lifecycle.mail.tokens import Token, cut, lexemes
 
-__all__ = ["VOID_TAGS", "Masked", "Token", "literal"]
+__all__ = ["VOID_TAGS", "Masked", "Token", "literal", "printed"]
 
+_BRACE = "{{ '{' }}"
 VOID_TAGS = frozenset(
     ("area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr")
 )
@@ -69,7 +70,12 @@ class Masked:
 
 def literal(text: str) -> str:
     """Return text as a Jinja source that prints it, when it holds what Jinja would take for a token."""
-    return re.sub(r"\{(?=[{%#])", "{{ '{' }}", text)
+    return re.sub(r"\{(?=[{%#])", _BRACE, text)
+
+
+def printed(source: str) -> str:
+    """Return the text that `literal` made a source of."""
+    return source.replace(_BRACE, "{")
 
 
 def unused_salt(text: str) -> str:

@@ -37,6 +37,8 @@ _REFUSED = {
 _NOT_MAILED = {
     "link": ("an external stylesheet", "write the rules into <mj-style>"),
     "script": ("a script; mail programs do not run any", "remove it"),
+    **dict.fromkeys(("applet", "embed", "frame", "iframe", "object"), ("a page in the page", "link to it")),
+    "base": ("a <base>, which would lead all links elsewhere", "remove it; links are absolute"),
 }
 
 Known = Mapping[str, Mapping[str, str | None]]
@@ -153,6 +155,11 @@ class _Walk(HTMLParser):
             raise self._error(*_NOT_MAILED[tag])
         if self._elements and self._elements[-1].tag == "mjml" and tag not in ("mj-head", "mj-body"):
             raise self._error(f"<{tag}> directly in <mjml>, which MJML would drop", "put it into <mj-body>")
+        parent = self._elements[-1].tag if self._elements else ""
+        if parent in _STRUCTURE and not tag.startswith("mj"):
+            raise self._error(
+                f"<{tag}> directly in <{parent}>, which takes blocks", "put it into <mj-text> or <mj-raw>"
+            )
         if tag == "mj-column":
             self._check_column()
         if tag == "mj-font":
@@ -161,6 +168,14 @@ class _Walk(HTMLParser):
         self._check_attributes(tag, are_defaults=are_defaults)
         if tag in ("a", "mj-button") and not are_defaults:
             self._add_link(tag, dict(attrs))
+
+    def _check_parent(self, tag: str) -> None:
+        parent = self._elements[-1].tag if self._elements else ""
+        if parent == "mjml" and tag not in ("mj-head", "mj-body"):
+            raise self._error(f"<{tag}> directly in <mjml>, which MJML would drop", "put it into <mj-body>")
+        if parent in _STRUCTURE and not tag.startswith("mj"):
+            hint = "put it into <mj-text> or <mj-raw>"
+            raise self._error(f"<{tag}> directly in <{parent}>, which takes blocks", hint)
 
     def _check_attributes(self, tag: str, *, are_defaults: bool) -> None:
         text, start = self.get_starttag_text() or "", self._offset()

@@ -13,7 +13,7 @@ from types import CodeType
 from jinja2 import Template, UndefinedError
 from jinja2.runtime import Context
 
-from lifecycle.errors import RenderError
+from lifecycle.errors import RenderError, TemplateError
 from lifecycle.journey.utm import Utm
 from lifecycle.mail.cache import PARTS, Cache, Edition
 from lifecycle.mail.catalogue import Catalogue, catalogue_files, read_catalogue
@@ -102,6 +102,7 @@ class Renderer:
         if utm is not None:
             self._globals["utm"] = utm.query()  # of what is no message of a journey
         self._editions: dict[str, dict[str, Edition]] = {}
+        self._broken: dict[str, TemplateError] = {}
         self._ready: dict[tuple[str, str | None], _Ready] = {}
 
     @cached_property
@@ -188,8 +189,14 @@ class Renderer:
         return self._html if part == "html" else self._text
 
     def _editions_of(self, name: str) -> dict[str, Edition]:
+        if name in self._broken:
+            raise self._broken[name].with_traceback(None)
         if name not in self._editions:
-            self._editions[name] = self._cache.get(self._state(name), lambda: self._compile(name))
+            try:
+                self._editions[name] = self._cache.get(lambda: self._state(name), lambda: self._compile(name))
+            except TemplateError as error:
+                self._broken[name] = error  # or each of a million messages would cost a run of MJML
+                raise
         return self._editions[name]
 
     def _state(self, name: str) -> bytes:
@@ -199,18 +206,18 @@ class Renderer:
             read_source(self._folder, path.relative_to(self._folder).with_suffix("").as_posix()) for path in files
         ]
         texts = [(str(path), path.read_bytes()) for path in variants(self._folder, name, ".txt").values()]
-        return repr((self.locale, self.utm and self.utm.hosts, sources, texts, self._catalogue_state)).encode(
-            "utf-8", "surrogatepass"
-        )
+        catalogues = [(locale, str(path), blake2b(content).digest()) for locale, path, content in self._catalogue_files]
+        state = (self.locale, self.utm and self.utm.hosts, sources, texts, catalogues)
+        return repr(state).encode("utf-8", "surrogatepass")
 
     @cached_property
-    def _catalogue_state(self) -> list[tuple[str, str, bytes]]:
-        files = catalogue_files(self._folder)
-        return [(locale, str(path), blake2b(path.read_bytes()).digest()) for locale, path in files.items()]
+    def _catalogue_files(self) -> list[tuple[str, Path, bytes]]:
+        # Read once, so that what emails are compiled with is what their state says.
+        return [(locale, path, path.read_bytes()) for locale, path in catalogue_files(self._folder).items()]
 
     @cached_property
     def _catalogues(self) -> dict[str, Catalogue]:
-        return {locale: read_catalogue(locale, path) for locale, path in catalogue_files(self._folder).items()}
+        return {locale: read_catalogue(locale, path, content) for locale, path, content in self._catalogue_files}
 
     def _compile(self, name: str) -> dict[str, Edition]:
         from lifecycle.mail.editions import compile_editions  # loads mjml, premailer and lxml, half a second

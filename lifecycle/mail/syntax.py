@@ -57,7 +57,7 @@ def _check_known(
     source: str,
     where: Callable[[int], str],
 ) -> None:
-    if call.name not in known:
+    if call.name not in known or call.name.startswith("_"):
         at = source.find(call.name, call.lineno)
         raise TemplateError(where(at), f"unknown {kind} {call.name!r}", _nearest(call.name, known), "unknown_filter")
 

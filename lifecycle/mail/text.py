@@ -20,6 +20,7 @@ _PARAGRAPHS = frozenset({"address", "article", "blockquote", "div", "footer", "h
 _BLOCKS = _HEADINGS | _LISTS | _PARAGRAPHS | {"table"}
 _SILENT = frozenset({"head", "style", "script", "title"})
 _HIDDEN = re.compile(r"display:none|visibility:hidden")
+_NUMBERED = re.compile(r"<ol\b.*?</ol\b", re.DOTALL | re.IGNORECASE)
 _BREAK = "\x06"  # a mark within a paragraph being collected
 _MARKS = re.compile("[\x00-\x08]")
 _NOTE = re.compile(f"{HREF}[^{HREF_END}]*{HREF_END}")
@@ -28,9 +29,20 @@ _NOTE = re.compile(f"{HREF}[^{HREF_END}]*{HREF_END}")
 def plain_text(html: str, masked: Masked) -> str:
     """Return the text part as a Jinja source for the text environment, whose output is for `typeset`."""
     reader = _Reader(masked)
-    reader.feed(html)
+    reader.feed(_without_numbers(html, masked))
     reader.close()
     return reader.finish()
+
+
+def _without_numbers(html: str, masked: Masked) -> str:
+    """The HTML with dashes for the numbers that only the data tell: of lists with statements between their items."""
+
+    def unnumbered(found: re.Match[str]) -> str:
+        before_items = re.findall(rf"({masked.pattern.pattern})\s*<li\b", found[0], re.IGNORECASE)
+        varies = any(masked.tokens[word].is_statement for word in before_items)
+        return f"<ul{found[0][len('<ol') :]}" if varies else found[0]
+
+    return _NUMBERED.sub(unnumbered, html)
 
 
 @dataclass

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from html import unescape
+from urllib.parse import unquote
 
 from jinja2 import pass_context
 from jinja2.runtime import Context
@@ -28,7 +29,7 @@ _FILTERS = {
     "poster": "picture",
     "srcset": "pictures",
 }
-"""The attributes that hold URLs, and the filter that checks each."""
+"""The attributes that hold URLs, and the kind of each, by which its filter is called."""
 
 # The beginning says enough: what follows a host, an address or a number cannot change what it is. Matched against
 # what is escaped for HTML, which none of these characters is.
@@ -36,6 +37,8 @@ _WEB = r"https://[\w\[%]"
 _LINK = re.compile(rf"\s*(?:{_WEB}|mailto:[^\s?]|tel:[+\d(*#])", re.IGNORECASE)
 _PICTURE = re.compile(rf"\s*(?:{_WEB}|cid:\S)", re.IGNORECASE)
 _PICTURES = re.compile(rf"\s*{_WEB}\S*(?:\s+[\d.]+[wx])?\s*(?:,\s*{_WEB}\S*(?:\s+[\d.]+[wx])?\s*)*", re.IGNORECASE)
+_FOLDED = re.compile(r"\s*[\t\r\n]\s*")
+_LONE_AMPERSAND = re.compile(r"&(?!#?\w+;)")
 _SHOWN = 60  # characters of a bad link in its error
 
 
@@ -114,6 +117,15 @@ def replace_urls(html: str, by: Callable[[Url], str]) -> str:
     return _TAG.sub(in_tag, html)
 
 
+def as_browsers_read(url: Url) -> str:
+    """Return the URL written so that MJML and premailer, too, read it as browsers do.
+
+    White space around it and line breaks in it are none of it; `&copy=` without a semicolon is no ©.
+    """
+    value = _LONE_AMPERSAND.sub("&amp;", url.value.strip())
+    return value if url.attribute == "srcset" else _FOLDED.sub("", value)
+
+
 def as_is(url: Url) -> str:
     """Return the URL as it stands."""
     return url.value
@@ -135,8 +147,8 @@ def guarded(
         first = masked.pattern.search(url.value)
         if _keeps_the_law(url, url.value[: first.start()] if first else url.value, is_whole=first is None):
             return write(url)
-        places.append(where(starts.get(first[0] if first else url.value, 0)))
-        return f"{{% filter {_FILTERS[url.attribute]}({len(places) - 1}) %}}{write(url)}{{% endfilter %}}"
+        places.append(where(starts.get(first[0] if first else _bare(url.value), 0)))
+        return f"{{% filter _{_FILTERS[url.attribute]}({len(places) - 1}) %}}{write(url)}{{% endfilter %}}"
 
     return replace_urls(html, guard), tuple(places)
 
@@ -157,6 +169,11 @@ def _starts(masked: Masked) -> dict[str, int]:
     for tag in _TAG.finditer(masked.text):
         for found in _ATTRIBUTE.finditer(tag[0]):
             start = tag.start() + found.start(3) + 1
-            for key in (found[3][1:-1], *masked.words(found[3])):
+            for key in (_bare(found[3][1:-1]), *masked.words(found[3])):
                 starts.setdefault(key, start)
     return starts
+
+
+def _bare(url: str) -> str:
+    """A URL as it is however MJML and premailer write it."""
+    return "".join(unquote(unescape(url)).split())

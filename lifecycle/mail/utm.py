@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from jinja2 import pass_context
 from jinja2.runtime import Context
 
-from lifecycle.mail.mask import Masked, literal
+from lifecycle.mail.mask import Masked, literal, printed
 from lifecycle.mail.urls import Url, is_own, replace_urls
 
 _HTTPS = re.compile(r"https://", re.IGNORECASE)
@@ -105,7 +105,8 @@ class Slots:
             case "printed":
                 return _filtered(url.value, self._hosts)
             case _:
-                return escape(tagged(unescape(url.value.strip()), _SLOT))
+                slot = self._masked.word_for(_SLOT)
+                return literal(escape(tagged(unescape(printed(url.value).strip()), slot)))
 
     def in_text(self, url: Url) -> str:
         """The same for the text part that is derived from the masked HTML: what is new is one word of a token."""
@@ -164,4 +165,4 @@ def _has_some(url: str) -> bool:
 
 def _filtered(url: str, hosts: Sequence[str]) -> str:
     arguments = ", ".join(f'"{host}"' for host in hosts)
-    return f"{{%+ filter tagged({arguments}) +%}}{url}{{%+ endfilter +%}}"
+    return f"{{%+ filter _tagged({arguments}) +%}}{url}{{%+ endfilter +%}}"

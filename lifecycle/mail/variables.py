@@ -7,7 +7,7 @@ from jinja2 import nodes
 from lifecycle.mail.messages import FUNCTIONS
 
 # Part of Jinja itself, or of every email: not of the data.
-_GLOBALS = frozenset({"range", "dict", "cycler", "joiner", "namespace", "loop", "true", "false", "none", *FUNCTIONS})
+_GLOBALS = frozenset({"range", "dict", "cycler", "joiner", "namespace", "true", "false", "none", *FUNCTIONS})
 
 
 def variables_read(tree: nodes.Template) -> dict[str, int]:
@@ -32,7 +32,7 @@ def _read(node: nodes.Node, bound: set[str], found: dict[str, int]) -> None:
             inner = bound | _targets(node.target)
             if node.test is not None:
                 _read(node.test, inner, found)
-            _read_all(node.body, inner, found)
+            _read_all(node.body, inner | {"loop"}, found)
             _read_all(node.else_, set(bound), found)
         case nodes.Assign():
             _read(node.node, bound, found)

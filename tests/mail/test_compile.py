@@ -190,12 +190,15 @@ COLUMN = "<mj-column></mj-column>"
         (text("{% if x %}{% ¦endfor %}"), "Jinja: Encountered unknown tag 'endfor'", "mend"),
         (text("\n\n{{ name | ¦mony }}"), "unknown filter 'mony'", "did you mean 'money'"),
         (text("{{ name | ¦safe }}"), "unknown filter 'safe'", ""),
+        (text("{{ url | ¦_link(7) }}"), "unknown filter '_link'", "known are abs"),
         (text("{% if name is ¦evn %}{% endif %}"), "unknown test 'evn'", "even"),
         (text("\n¦{% if a %}{% for b in c %}\n{% endfor %}"), "{% if a %} is never closed", "write {% endif %}"),
         (f"<mj-section>\n¦{{% for x in y %}}{COLUMN}{{% endfor %}}</mj-section>", "around mj-column", "the column"),
         (f"<mj-section>\n¦{{% if x %}}{COLUMN}{{% endif %}}</mj-section>", "around mj-column", "whole sections"),
         (f"{{% if x %}}\n<mj-section>¦{{% endif %}}{COLUMN}</mj-section>", "stands in <mj-section>", "same tag"),
         (text("<b>{% if x %}</b>\n¦{% endif %}"), "{% endif %} stands in <mj-text>", "same tag"),
+        (f"{SECTION}\n  ¦<b>Hello</b>{END}", "<b> directly in <mj-column>, which takes blocks", "<mj-text>"),
+        ("{% set x %}¦<b>Hello</b>{% endset %}", "<b> directly in <mj-body>", "<mj-raw>"),
         (f"{SECTION}\n  ¦Hello{END}", "text directly in <mj-column>", "<mj-text>"),
         (f"{SECTION}\n¦{{{{ name }}}}{END}", "directly in <mj-column>", "<mj-text>"),
         (text('\n<a href=¦{{ url }}>x</a>'), "outside a quoted attribute", "quotes"),
@@ -217,6 +220,10 @@ COLUMN = "<mj-column></mj-column>"
         ("\n<mj-section><mj-text>¦</mj-section>", "</mj-section> while <mj-text> is open", "close <mj-text>"),
         ("<mj-raw><!--[if mso]><v:rect fill=¦{{ x }}><![endif]--></mj-raw>", "outside a quoted attribute", "quotes"),
         ('<mj-raw><!--[if mso]><p style="¦{{ x }}"><![endif]--></mj-raw>', "'style'", "two tags"),
+        ("<mj-raw><!--[if mso]><style>p { color: ¦{{ x }} }</style><![endif]--></mj-raw>", "in a style", ""),
+        ("<mj-raw><!--[if mso]><SCRIPT>¦{{ x }}<![endif]--></mj-raw>", "in a script", ""),
+        ('<mj-raw>¦<iframe srcdoc="{{ x }}"></iframe></mj-raw>', "a page in the page", "link"),
+        ('<mj-raw>¦<base href="{{ x }}"></mj-raw>', "<base>", "remove"),
         ("<mj-raw>{% if x %}<!--[if mso]>¦{% endif %}<![endif]--></mj-raw>", "closes what began", ""),
         ("{% set x %}" + text("a\n¦{% endset %}"), "{% endset %} stands in <mj-text>", "same tag"),
         ("\n¦</mj-wrapper>", "while <mj-body> is open|closes nothing", ""),
@@ -326,3 +333,22 @@ def test_a_mistake_in_the_text_beside_it_is_located_there(tmp_path: Path) -> Non
     with pytest.raises(TemplateError) as caught:
         compile_email(tmp_path, name)
     assert caught.value.where == f"{tmp_path / 'hello.txt'}:2:8"
+
+
+def test_what_the_author_says_of_a_language_stays(tmp_path: Path) -> None:
+    name = write(tmp_path, text('<div lang="fr">Bonjour</div><div lang="{{ customer.locale }}">x</div>'))
+
+    html = compile_email(tmp_path, name).html
+
+    assert '<div lang="fr">' in html
+    assert '<div lang="{{ customer.locale }}">' in html
+    assert '<html lang="en"' in html
+
+
+def test_a_preheader_that_reads_what_the_subject_sets_is_refused(tmp_path: Path) -> None:
+    title = "{% set name = customer.name %}{{ name }}"
+    compile_email(tmp_path, write(tmp_path, text("{{ name }}"), title=title, preview="{{ customer.name }}"))
+
+    with pytest.raises(TemplateError, match="'name' is set in <mj-title> only") as caught:
+        compile_email(tmp_path, write(tmp_path, text("x"), title=title, preview="Hi {{ name }}"))
+    assert caught.value.where == f"{tmp_path / 'hello.mjml'}:4:16"

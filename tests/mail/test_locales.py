@@ -435,6 +435,23 @@ def test_a_change_of_a_catalogue_passes_the_cache_by(greeting: Renderer, tmp_pat
     assert Renderer(tmp_path, tmp_path / "cache").render("hello", DATA, "id").subject == "Hai, Siti & <i>"
 
 
+def test_a_catalogue_that_is_saved_while_emails_are_compiled_is_not_kept_as_what_it_was(tmp_path: Path) -> None:
+    # Given: a renderer that takes one email from the cache, and compiles another after the catalogue was saved
+    write(tmp_path, text('{{ _("Hello") }}'))
+    (tmp_path / "other.mjml").write_text((tmp_path / "hello.mjml").read_text())
+    translate(tmp_path, "id", entry("Hello", "Halo"))
+    Renderer(tmp_path, tmp_path / "cache").compiled("hello")
+    renderer = Renderer(tmp_path, tmp_path / "cache")
+    renderer.compiled("hello")
+    translate(tmp_path, "id", entry("Hello", "Hai"))
+    assert "Halo" in renderer.compiled("other", "id").html
+
+    # Then: who comes later sees the catalogue as it is
+    assert "Hai" in Renderer(tmp_path, tmp_path / "cache").compiled("other", "id").html
+    translate(tmp_path, "id", entry("Hello", "Halo"))
+    assert "Halo" in Renderer(tmp_path, tmp_path / "cache").compiled("other", "id").html
+
+
 @pytest.mark.parametrize("name", ["hello.id.mjml", "hello.id.txt"])
 def test_a_change_of_a_variant_passes_the_cache_by(welcome: Path, name: str) -> None:
     (welcome / "hello.id.txt").write_text("Selamat datang\n")

@@ -127,3 +127,13 @@ def test_a_mistake_in_a_macro_or_a_call_is_located(tmp_path: Path, macro: str, m
     assert caught.value.where == f"{tmp_path}/partials/macros.mjml:2:{len(before) + 1}"
     assert message in caught.value.message
     assert hint in caught.value.hint
+
+
+def test_a_macro_has_its_own_loops_and_not_the_one_around_its_call(tmp_path: Path) -> None:
+    own = "{% macro m(items) %}{% for i in items %}{{ loop.index }}{% endfor %}{% endmacro %}"
+    body = own + text("{% for x in [1, 2] %}{{ m([1, 2, 3]) }} {% endfor %}")
+    assert Renderer(tmp_path).render(write(tmp_path, body), {}).text.split() == ["123", "123"]
+
+    around = "{% macro m() %}{{ loop.index }}{% endmacro %}" + text("{% for x in [1, 2] %}{{ m() }}{% endfor %}")
+    with pytest.raises(TemplateError, match="reads 'loop', which is another 'loop' here"):
+        compile_email(tmp_path, write(tmp_path, around))

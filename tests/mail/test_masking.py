@@ -134,7 +134,7 @@ def _folder() -> Iterator[Path]:
 
 def tokens(source: str) -> list[str]:
     found = [token.source for token in Masked(source, html_environment()).tokens.values()]
-    return [token for token in found if not re.fullmatch(r"\{% (filter (link|picture)\(\d+\)|endfilter) %\}", token)]
+    return [token for token in found if not re.fullmatch(r"\{% (filter _(link|picture)\(\d+\)|endfilter) %\}", token)]
 
 
 def bare(token: str) -> str:

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lifecycle.errors import RenderError
-from lifecycle.mail import compile as compiler
+from lifecycle.errors import RenderError, TemplateError
+from lifecycle.mail import editions
 from lifecycle.mail.render import Rendered, Renderer
 from tests.mail.sources import column, text, write
 
@@ -198,7 +198,7 @@ def test_what_was_compiled_once_is_taken_from_the_cache(tmp_path: Path, monkeypa
     write(tmp_path, BODY)
     first = Renderer(tmp_path, tmp_path / "cache").compiled("hello")
 
-    monkeypatch.setattr(compiler, "compile_email", _refuse)
+    monkeypatch.setattr(editions, "compile_editions", _refuse)
 
     assert Renderer(tmp_path, tmp_path / "cache").compiled("hello") == first
 
@@ -216,6 +216,42 @@ def test_a_change_of_any_source_passes_the_cache_by(tmp_path: Path, change: str)
 
     email = Renderer(tmp_path, tmp_path / "cache").compiled("hello")
     assert "New" in email.html + email.text
+
+
+def test_a_file_that_is_saved_while_it_is_compiled_is_not_kept_as_what_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given: a compiler during whose work the author saves
+    name = write(tmp_path, text("Old"))
+    compile_editions = editions.compile_editions
+
+    def slow(*arguments: object) -> object:
+        write(tmp_path, text("New"))
+        return compile_editions(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(editions, "compile_editions", slow)
+    Renderer(tmp_path, tmp_path / "cache").compiled(name)
+
+    # When: the author takes it back
+    monkeypatch.undo()
+    write(tmp_path, text("Old"))
+
+    # Then: so does the email
+    assert "Old" in Renderer(tmp_path, tmp_path / "cache").compiled(name).html
+
+
+def test_a_broken_email_is_compiled_once_and_refused_every_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    renderer = Renderer(tmp_path)
+    name = write(tmp_path, text("{% if %}"))
+    with pytest.raises(TemplateError) as first:
+        renderer.render(name, {})
+
+    monkeypatch.setattr(editions, "compile_editions", _refuse)
+
+    with pytest.raises(TemplateError, match=re.escape(str(first.value))):
+        renderer.render(name, {})
 
 
 @pytest.mark.parametrize("damage", [b"", b"{}", b"\x00\xff" * 100, None])

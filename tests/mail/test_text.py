@@ -189,3 +189,12 @@ def test_a_text_beside_the_email_is_taken_as_it_is(tmp_path: Path) -> None:
 
 def test_text_is_not_escaped(tmp_path: Path) -> None:
     assert text_of(tmp_path, text("{{ name }}"), name="O'Brien & <Sons>") == "O'Brien & <Sons>\n"
+
+
+def test_a_list_whose_numbers_only_the_data_tell_has_dashes(tmp_path: Path) -> None:
+    body = text(
+        "<ol>{% for item in items %}\n<li>{{ item }}</li>{% endfor %}</ol>"
+        "<ol><li>{% if items %}One{% endif %}</li><li>{{ items[1] }}</li></ol>"
+    )
+
+    assert text_of(tmp_path, body, items=["Kopi", "Teh"]) == "- Kopi\n- Teh\n\n1. One\n2. Teh\n"

@@ -160,14 +160,16 @@ def test_a_scheme_cannot_be_put_together_from_parts(tmp_path: Path, link: str) -
         Renderer(tmp_path).render("hello", {"a": "javascript", "b": ":alert(1)"})
 
 
-@pytest.mark.parametrize("url", ["#", "", "shelves/new", "http://x.example/", "www.x.example"])
+@pytest.mark.parametrize(
+    "url", ["#", "", "shelves/new", "http://x.example/", "www.x.example", "java&#115;cript:x", "/a b", "/ü?a&amp;b"]
+)
 def test_a_bad_link_of_the_author_is_named_where_it_stands_in_a_partial(tmp_path: Path, url: str) -> None:
     (tmp_path / "foot.mjml").write_text(f'<mj-text>\n\n  <a href="{url}">x</a></mj-text>')
     write(tmp_path, column('<mj-text>Hi</mj-text><mj-include path="foot.mjml" />'))
 
     with pytest.raises(RenderError) as caught:
         Renderer(tmp_path).render("hello", {})
-    assert f"{tmp_path / 'foot.mjml'}:3" in caught.value.message
+    assert f"{tmp_path / 'foot.mjml'}:3:12;" in caught.value.message
 
 
 def test_what_is_not_shown_stops_nothing(tmp_path: Path) -> None:
@@ -210,3 +212,30 @@ def test_a_link_that_keeps_the_law_whatever_the_data_are_costs_nothing(tmp_path:
     )
 
     assert "filter" not in Renderer(tmp_path).compiled("hello").html
+
+
+def test_white_space_around_a_link_is_none_of_it(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        text('<a href=" {{ url }}\n">a</a><a href=" https://x.example/b\n  ?c=1 ">b</a>')
+        + column('<mj-button href=" {{ url }} " css-class="main">c</mj-button>'),
+    )
+
+    rendered = Renderer(tmp_path).render("hello", {"url": "https://x.example/a"})
+
+    assert re.findall(r'href="([^"]*)"', rendered.html) == [
+        "https://x.example/a",
+        "https://x.example/b?c=1",
+        "https://x.example/a",
+    ]
+    assert rendered.text.endswith("[1] https://x.example/a\n[2] https://x.example/b?c=1\n")
+    assert Renderer(tmp_path).summary("hello", {"url": "https://x.example/a"}).url == "https://x.example/a"
+
+
+def test_an_ampersand_of_a_query_begins_no_entity(tmp_path: Path) -> None:
+    urls = "https://x.example/?a=1&copy=2&reg=3&amp;sect=4"
+    write(tmp_path, text(f'<a href="{urls}">a</a>') + column(f'<mj-button href="{urls}">b</mj-button>'))
+
+    found = re.findall(r'href="([^"]*)"', Renderer(tmp_path).render("hello", {}).html)
+
+    assert found == ["https://x.example/?a=1&amp;copy=2&amp;reg=3&amp;sect=4"] * 2

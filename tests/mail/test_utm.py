@@ -249,3 +249,13 @@ def test_a_message_says_its_own_journey_email_and_topic(tmp_path: Path) -> None:
         rendered, unsubscribe = mailer.render("hello", envelope, {}, {}, datetime(2026, 1, 15, tzinfo=UTC))
         campaign = f"utm_source=shop&utm_medium=email&utm_campaign=offers-{journey}&utm_content=hello"
         assert _hrefs(rendered.html) == [f"https://x.example/?{campaign}", unsubscribe]
+
+
+def test_a_url_that_holds_what_looks_like_jinja_is_printed_and_has_them(tmp_path: Path) -> None:
+    write(tmp_path, text('<a href="https://x.example/?q=&#123;&#123;a}}&amp;b=\'">x</a>'))
+
+    rendered = Renderer(tmp_path, utm=Utm("shop")).render("hello", {"utm": UTM})
+
+    [href] = _hrefs(rendered.html)
+    assert href == f"https://x.example/?q={{{{a}}}}&b='&{UTM}"
+    assert href in rendered.text
