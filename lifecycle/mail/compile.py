@@ -30,7 +30,7 @@ from lifecycle.mail.variables import variables_read
 __all__ = ["CompiledEmail", "LaidOut", "compile_email", "finish", "lay_out"]
 
 # Those that MJML writes: of the page, and of the article that is all of its body.
-_LANG = re.compile(r'(<html\b[^>]*?\slang="|<div\b[^>]*?\srole="article"[^>]*?\slang=")([^"]*)"')
+_LANG = re.compile(r'(<(?:html|div(?=[^>]*\srole="article"))\b[^>]*?\slang=")([^"]*)"')
 
 
 def compile_email(folder: Path, name: str, utm: Utm | None = None) -> CompiledEmail:
