@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from hashlib import blake2b
+from itertools import islice
 from pathlib import Path
 from types import CodeType
 
@@ -29,6 +30,8 @@ from lifecycle.mail.urls import BadLinkError
 LARGEST_PART = 1_000_000  # bytes in UTF-8
 LONGEST_LINE = 15_000  # characters of a subject: servers refuse or cut headers from about 100,000 bytes on
 
+_TOO_LARGE = f"a part is larger than {LARGEST_PART:,} bytes; shorten the data"
+_PIECES = 1_000  # that a template prints between two looks at how much it was; ours print some hundred in all
 _LINK_REMEDY = "give it a whole URL, or show it only {% if %} there is one"
 
 _GAPS = re.compile(r"\n{3,}")
@@ -143,7 +146,7 @@ class Renderer:
         except Exception as error:  # one email's data must never stop the others
             raise _unrenderable(ready.email, context, error) from error
         if _is_too_large(html) or _is_too_large(text):
-            raise RenderError(name, f"a part is larger than {LARGEST_PART:,} bytes; shorten the data")
+            raise RenderError(name, _TOO_LARGE)
         _check_line(name, "subject", subject)
         if "\n\n\n" in text:
             text = _GAPS.sub("\n\n", text)
@@ -234,8 +237,21 @@ def _normal(wanted: object) -> str | None:
 
 
 def _render(template: Template, data: dict[str, object]) -> str:
-    """What Template.render does, but that `data` holds the globals already: merging them costs as much as rendering."""
-    return "".join(template.root_render_func(Context(template.environment, data, template.name, template.blocks)))
+    """What Template.render does, but that `data` holds the globals already: merging them costs as much as rendering.
+
+    A template that goes on and on is stopped soon after it printed too much, not when memory is full.
+    """
+    pieces = template.root_render_func(Context(template.environment, data, template.name, template.blocks))
+    text = "".join(islice(pieces, _PIECES))
+    while more := list(islice(pieces, _PIECES)):
+        text += "".join(more)
+        if len(text) > LARGEST_PART:
+            raise _TooLargeError
+    return text
+
+
+class _TooLargeError(Exception):
+    """A part is larger than any email may be."""
 
 
 def _is_too_large(part: str) -> bool:
@@ -264,6 +280,8 @@ def _unrenderable(email: CompiledEmail, context: Mapping[str, object], error: Ex
             return RenderError(email.name, f"{error}, at {where}; {_LINK_REMEDY}", where)
         case RecursionError():
             return RenderError(email.name, "the template or its data is nested too deeply")
+        case _TooLargeError():
+            return RenderError(email.name, _TOO_LARGE)
         case _:
             return RenderError(email.name, f"{type(error).__name__}: {error}")
 

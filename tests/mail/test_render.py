@@ -160,6 +160,27 @@ def test_whatever_fails_while_rendering_is_a_render_error(tmp_path: Path, expres
         nested = nested.pop()  # type: ignore[assignment]
 
 
+class Counted(dict[str, object]):
+    """Data that count how often they are looked at."""
+
+    looks = 0
+
+    def get(self, key: str, default: object = None) -> object:
+        self.looks += 1
+        return super().get(key, default)
+
+
+def test_a_template_that_goes_on_and_on_is_stopped_soon(tmp_path: Path) -> None:
+    """Not when it has printed its thirty million characters and somebody counts them."""
+    loop = "{% for a in range(1000) %}{% for b in range(1000) %}{{ customer.word }}{% endfor %}{% endfor %}"
+    write(tmp_path, text(loop))
+    customer = Counted(word="some thirty characters and more")
+
+    with pytest.raises(RenderError, match="larger than 1,000,000 bytes"):
+        Renderer(tmp_path).render("hello", {"customer": customer})
+    assert customer.looks < 100_000
+
+
 @pytest.mark.parametrize(
     ("expression", "printed"),
     [
