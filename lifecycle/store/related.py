@@ -169,4 +169,5 @@ def _shown(
 
 
 def _product(row: Any) -> dict[str, Any]:
-    return {**row._mapping, "price": Decimal(row.price)}
+    shown = {name: getattr(row, name) for name in ("id", "name", "url", "image", "currency", "category", "popularity")}
+    return {**shown, "price": Decimal(row.price)}

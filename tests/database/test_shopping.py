@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
+from decimal import Decimal
 from email import message_from_bytes
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from lifecycle.flow.shopping import add_shopping
 from lifecycle.journey.project import Project
 from lifecycle.journey.vocabulary import Vocabulary
 from lifecycle.mail.render import Renderer
-from lifecycle.store import products
+from lifecycle.store import products, related, schema
 from lifecycle.store.database import Database
+from lifecycle.store.solo import SoloDatabase
 from lifecycle.testing import mailer_for
 from tests.stage import LEASE, NOON, Stage, project_of
 
@@ -242,3 +244,19 @@ def test_a_customer_whose_purchases_cannot_be_read_fails_alone(
     assert states["ann@example.com"] == states["cyd@example.com"] == ("sent", None)
     assert states["bob@example.com"][0] == "failed"
     assert states["bob@example.com"][1].startswith("shown: recommended is missing")
+
+
+def test_replay_recommends_the_same(tmp_path: Path) -> None:
+    """Its rows are named tuples, not those of SQLAlchemy."""
+    live = Database(f"sqlite:///{tmp_path / 'shop.db'}")
+    schema.upgrade(live)
+    with live.transaction() as connection:
+        products.put(connection, [Product("b", "Mug", "https://shop.example/b", "12.50")], NOON)
+        connection.exec_driver_sql("UPDATE product SET popularity = 3")
+        expected = related.recommended(connection, ["nobody"], {})
+    live.close()
+    solo = SoloDatabase(live.url)
+    with solo.transaction() as connection:
+        assert related.recommended(connection, ["nobody"], {}) == expected
+    solo.close()
+    assert [product["price"] for product in expected["nobody"]] == [Decimal("12.50")]

@@ -8,6 +8,7 @@ Both drawings are looked at in one browser, so a pixel may differ by a shade tha
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
 import shutil
@@ -53,12 +54,14 @@ def _documents(request: pytest.FixtureRequest) -> list[Document]:
     version = blake2b(b"".join(source.read_bytes() for source in sources), digest_size=8).hexdigest()
     folder = request.config.cache.mkdir(f"foreign-{version}")
     drawn = folder / "drawn.json"
-    if not drawn.exists():
-        for source in sources:
-            shutil.copy(source, folder)
-        _run(folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
-        _run(folder, "node", "draw.mjs", "unfinished.json")
-        (folder / "unfinished.json").replace(drawn)
+    with (folder / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be fetching them too
+        if not drawn.exists():
+            for source in sources:
+                shutil.copy(source, folder)
+            _run(folder, "npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund")
+            _run(folder, "node", "draw.mjs", "unfinished.json")
+            (folder / "unfinished.json").replace(drawn)
     return [Document(**each) for each in json.loads(drawn.read_text(encoding="utf-8"))]
 
 
