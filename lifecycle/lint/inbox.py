@@ -42,18 +42,17 @@ def _shouting(email: Email) -> Iterator[Finding]:
 
 
 def _blank_subject(email: Email) -> Iterator[Finding]:
-    for whom, shown in _readers(email):
-        if not shown.subject:
-            where, hint = email.place("mj-title"), "write text that is always there"
-            yield Finding(where, f"the subject is blank {whom}", hint)
-            return
+    return _blank(email, "subject", "mj-title")
 
 
 def _blank_preheader(email: Email) -> Iterator[Finding]:
+    return _blank(email, "preheader", "mj-preview")
+
+
+def _blank(email: Email, part: str, tag: str) -> Iterator[Finding]:
     for whom, shown in _readers(email):
-        if not shown.preheader:
-            where, hint = email.place("mj-preview"), "write text that is always there"
-            yield Finding(where, f"the preheader is blank {whom}", hint)
+        if not getattr(shown, part):
+            yield Finding(email.place(tag), f"the {part} is blank {whom}", "write text that is always there")
             return
 
 
