@@ -10,22 +10,17 @@ import hashlib
 import re
 from pathlib import Path
 
-from jinja2 import nodes
-
-from lifecycle.errors import TemplateError
 from lifecycle.journey.utm import Utm
 from lifecycle.mail.compiled import CompiledEmail
-from lifecycle.mail.environment import text_environment
 from lifecycle.mail.layout import LaidOut, lay_out
 from lifecycle.mail.links import link_source
 from lifecycle.mail.locales import language, tag
 from lifecycle.mail.mask import Masked, Token, literal
-from lifecycle.mail.source import Source, place, read_source
-from lifecycle.mail.syntax import parse
+from lifecycle.mail.source import read_source
 from lifecycle.mail.text import plain_text
 from lifecycle.mail.urls import as_is, guarded, replace_urls
 from lifecycle.mail.utm import Slots
-from lifecycle.mail.variables import variables_read
+from lifecycle.mail.written import read_written
 
 __all__ = ["CompiledEmail", "LaidOut", "compile_email", "finish", "lay_out"]
 
@@ -53,8 +48,7 @@ def finish(laid: LaidOut, locale: str, utm: Utm | None = None) -> CompiledEmail:
         text = plain_text(replace_urls(html, slots.in_text) if slots else html, masked)
     else:
         text = slots.in_written(written, html) if slots else written
-        for variable, place in _text_places(laid.source).items():
-            places.setdefault(variable, place)
+        places = {**read_written(laid.source).places, **places}
     html = literal(_in_language(html, masked, locale))
     html, link_places = guarded(
         html, masked, lambda at: laid.source.at(masked.origin(at)), slots.in_html if slots else as_is
@@ -68,16 +62,6 @@ def finish(laid: LaidOut, locale: str, utm: Utm | None = None) -> CompiledEmail:
 
 def _original(token: Token) -> str:
     return token.source
-
-
-def _text_places(source: Source) -> dict[str, str]:
-    def at(offset: int) -> str:
-        return place(str(source.path.with_suffix(".txt")), source.text or "", offset)
-
-    tree = parse(source.text or "", text_environment(), at)
-    for found in tree.find_all((nodes.Include, nodes.Extends, nodes.Import, nodes.FromImport)):
-        raise TemplateError(at(found.lineno), "a text part cannot include", "write it out")
-    return {variable: at(offset) for variable, offset in variables_read(tree).items()}
 
 
 def _in_language(html: str, masked: Masked, locale: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import lru_cache
 from hashlib import blake2b
 from pathlib import Path
 
@@ -19,14 +18,12 @@ from lifecycle.journey.utm import Utm
 from lifecycle.mail.catalogue import Catalogue
 from lifecycle.mail.compile import finish
 from lifecycle.mail.compiled import CompiledEmail
-from lifecycle.mail.environment import text_environment
 from lifecycle.mail.layout import LaidOut, lay_out
 from lifecycle.mail.locales import language, variants
-from lifecycle.mail.messages import Message, constant, messages, with_constants
-from lifecycle.mail.source import Source, place, read_source, read_text
+from lifecycle.mail.messages import Message, constant, with_constants
+from lifecycle.mail.source import read_source, read_text
 from lifecycle.mail.speech import ENGLISH_PLURAL, Speech
-from lifecycle.mail.syntax import parse
-from lifecycle.mail.variables import variables_read
+from lifecycle.mail.written import read_written
 
 
 def compile_editions(
@@ -69,13 +66,12 @@ def _with_text(laid: LaidOut, path: Path | None) -> LaidOut:
     if path is not None:
         # Its `path` names what the text stands beside, for errors.
         return replace(laid, source=replace(laid.source, path=path.with_suffix(".mjml"), text=read_text(path)))
-    said, _ = _text_part(laid.source)
-    return laid if said else replace(laid, source=replace(laid.source, text=None))
+    return laid if read_written(laid.source).messages else replace(laid, source=replace(laid.source, text=None))
 
 
 def _edition(laid: LaidOut, locale: str, catalogue: Catalogue | None, utm: Utm | None) -> CompiledEmail:
-    said_by_hand, places_by_hand = _text_part(laid.source)
-    used = [*laid.messages, *said_by_hand]
+    by_hand = read_written(laid.source)
+    used = [*laid.messages, *by_hand.messages]
     texts, plurals = _translations(used, catalogue)
     rule = catalogue.rule if catalogue else ENGLISH_PLURAL
     speech = Speech(texts, plurals, rule)
@@ -84,7 +80,7 @@ def _edition(laid: LaidOut, locale: str, catalogue: Catalogue | None, utm: Utm |
     written = laid.source.text
     source = laid.source if written is None else replace(laid.source, text=with_constants(written, speech))
     email = finish(replace(said, source=source), locale, utm)
-    places = {**places_by_hand, **laid.places}
+    places = {**by_hand.places, **laid.places}
     content = repr((email.version, locale, sorted(texts.items()), sorted(plurals.items()), rule)).encode()
     return replace(
         email,
@@ -114,20 +110,3 @@ def _translations(
                 case key:
                     plurals[key] = catalogue.plurals[key]
     return texts, plurals
-
-
-# The text part written by hand
-
-
-def _text_part(source: Source) -> tuple[tuple[Message, ...], Mapping[str, str]]:
-    """Its messages, and where it reads each variable."""
-    return ((), {}) if source.text is None else _read_text_part(str(source.path.with_suffix(".txt")), source.text)
-
-
-@lru_cache(maxsize=64)  # all editions of an email ask
-def _read_text_part(path: str, text: str) -> tuple[tuple[Message, ...], Mapping[str, str]]:
-    def at(offset: int) -> str:
-        return place(path, text, offset)
-
-    tree = parse(text, text_environment(), at)
-    return tuple(messages(tree, at)), {variable: at(offset) for variable, offset in variables_read(tree).items()}
