@@ -104,12 +104,15 @@ def preview(
         click.echo(content, nl=form in ("html", "text"))
         return None
     file = out or settings.home / "preview" / _file_name(look, form, locale, width or _WIDTH, dark)
+    return _keep(file, content, look.rendered.subject, opens)
+
+
+def _keep(file: Path, content: bytes, subject: str, opens: bool) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(content)
-    click.echo(f"{file}  “{look.rendered.subject}”")
+    click.echo(f"{file}  “{subject}”")
     if opens and not webbrowser.open(file.resolve().as_uri()):
         raise LifecycleError(f"nothing on this machine opens {file}; it is there to be looked at")
-    return None
 
 
 def _serve(host: str | None, port: int | None, opens: bool) -> None:
