@@ -97,20 +97,9 @@ class Policy:
         origin = here()
         caps = _list_of(Cap, caps, "Cap(3, per=days(7))")
         mutes = _list_of(Mute, mutes, 'Mute("open complaint", when=…)')
+        _check_words(origin, timezone, locale, currency, consent)
         if purchases is not None and not isinstance(purchases, Purchases):
             raise DefinitionError(origin, f"purchases={purchases!r}", "write purchases=Purchases(OrderCompleted)")
-        try:
-            ZoneInfo(timezone)
-        except (KeyError, ValueError, OSError):
-            raise DefinitionError(
-                origin, f"timezone={timezone!r} is unknown", "write one like 'Asia/Jakarta'"
-            ) from None
-        if not is_text(locale) or normal(locale) is None:
-            raise DefinitionError(origin, f"locale={locale!r} is unknown", "write one like 'id' or 'en_GB'")
-        if not is_currency(currency):
-            raise DefinitionError(origin, f"currency={currency!r} is unknown", "write a code like 'IDR'")
-        if consent not in get_args(Consent):
-            raise DefinitionError(origin, f"consent={consent!r} is unknown", "say 'opt_in' or 'opt_out'")
         if utm is not None and not isinstance(utm, Utm):
             raise DefinitionError(origin, f"utm={utm!r} is no Utm", 'write utm=Utm("newsletter")')
         names = [cap.name for cap in caps]
@@ -136,6 +125,20 @@ class Policy:
         }
         for attribute, value in values.items():
             object.__setattr__(self, attribute, value)
+
+
+def _check_words(origin: str, timezone: str, locale: str, currency: str, consent: str) -> None:
+    """Raises DefinitionError for a word that is not known in the world or to the engine."""
+    try:
+        ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError):
+        raise DefinitionError(origin, f"timezone={timezone!r} is unknown", "write one like 'Asia/Jakarta'") from None
+    if not is_text(locale) or normal(locale) is None:
+        raise DefinitionError(origin, f"locale={locale!r} is unknown", "write one like 'id' or 'en_GB'")
+    if not is_currency(currency):
+        raise DefinitionError(origin, f"currency={currency!r} is unknown", "write a code like 'IDR'")
+    if consent not in get_args(Consent):
+        raise DefinitionError(origin, f"consent={consent!r} is unknown", "say 'opt_in' or 'opt_out'")
 
 
 def _list_of(kind: type[T], given: Any, example: str) -> tuple[T, ...]:
