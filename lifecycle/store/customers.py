@@ -15,11 +15,11 @@ from .types import Instant, Json
 
 # Whoever is missing is made before anybody is locked: a row that another transaction makes meanwhile is waited for
 # here, where no lock is held that it could be waiting for.
+_KNOWN = Statement("SELECT id FROM customer WHERE id IN {keys}")
 _MAKE = Statement(
     """
     INSERT INTO customer (id, created_at, traits, consents)
-    SELECT rows.id, rows.first_at, '{}', '{}' FROM {rows}
-    WHERE NOT EXISTS (SELECT 1 FROM customer WHERE customer.id = rows.id)
+    SELECT rows.id, rows.first_at, '{}', '{}' FROM {rows} WHERE true
     ORDER BY rows.id
     ON CONFLICT (id) DO NOTHING
     """,
@@ -89,7 +89,9 @@ def lock(connection: Connection, first_seen: Mapping[str, datetime], traits_at: 
         {"id": customer, "first_at": at, "traits_at": traits_at.get(customer)}
         for customer, at in sorted(first_seen.items())
     ]
-    _MAKE.run(connection, rows=rows)
+    known = set(_KNOWN.run(connection, keys=list(first_seen)).scalars())
+    if len(known) < len(rows):
+        _MAKE.run(connection, rows=[row for row in rows if row["id"] not in known])
     return {row.id for row in _LOCK.run(connection, rows=rows).all() if row.late}
 
 

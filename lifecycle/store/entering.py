@@ -29,8 +29,8 @@ _ENTER = Statement(
     """
     INSERT INTO enrollment (journey, customer_id, key, entry, state, step, due_at, wake_at, awaiting, arrived,
                             trigger_id, "trigger", entered_at)
-    SELECT rows.journey, rows.customer_id, rows.key, rows.entry, 'active', rows.step, rows.now, rows.lease_ends,
-           rows.awaiting, false, rows.trigger_id, rows.properties, rows.entered_at
+    SELECT rows.journey, rows.customer_id, rows.key, rows.entry, 'active', rows.step, :now, :lease_ends, :awaiting,
+           false, rows.trigger_id, rows.properties, rows.entered_at
     FROM {rows} WHERE true
     ORDER BY rows.customer_id, rows.journey
     ON CONFLICT (journey, customer_id, key, entry) DO NOTHING
@@ -43,9 +43,6 @@ _ENTER = Statement(
         "entry": "bigint",
         "step": "text",
         "entered_at": "timestamptz",
-        "now": "timestamptz",
-        "lease_ends": "timestamptz",
-        "awaiting": "text",
         "trigger_id": "text",
         "properties": "jsonb",
     },
@@ -63,7 +60,6 @@ def visits(connection: Connection, keys: Collection[Key]) -> dict[Key, Visit]:
 
 def enter(connection: Connection, entering: Sequence[Entering], now: datetime, lease: timedelta) -> list[int]:
     """Makes enrollments and returns their ids, to be hinted; the scheduler hints them when `lease` is over."""
-    lease_ends = now + lease
     rows = [
         {
             "journey": one.journey,
@@ -72,12 +68,10 @@ def enter(connection: Connection, entering: Sequence[Entering], now: datetime, l
             "entry": one.entry,
             "step": one.step,
             "entered_at": one.entered_at,
-            "now": now,
-            "lease_ends": lease_ends,
-            "awaiting": START,
             "trigger_id": one.trigger_id,
             "properties": one.trigger,
         }
         for one in entering
     ]
-    return [row.id for row in _ENTER.run(connection, rows=rows).all()]
+    entered = _ENTER.run(connection, rows=rows, now=now, lease_ends=now + lease, awaiting=START)
+    return list(entered.scalars())

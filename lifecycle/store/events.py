@@ -18,7 +18,7 @@ from .types import Instant, Json
 _ADD = Statement(
     """
     INSERT INTO event (message_id, customer_id, name, timestamp, received_at, properties, traits, digest)
-    SELECT rows.message_id, rows.customer_id, rows.name, rows.timestamp, rows.received_at, rows.properties,
+    SELECT rows.message_id, rows.customer_id, rows.name, rows.timestamp, :received_at, rows.properties,
            rows.traits, rows.digest
     FROM {rows} WHERE true
     ORDER BY rows.message_id
@@ -30,7 +30,6 @@ _ADD = Statement(
         "customer_id": "text",
         "name": "text",
         "timestamp": "timestamptz",
-        "received_at": "timestamptz",
         "properties": "jsonb",
         "traits": "jsonb",
         "digest": "text",
@@ -85,8 +84,8 @@ class Said:
 
 def add(connection: Connection, facts: Mapping[str, Fact], received_at: datetime) -> set[str]:
     """Stores those of `facts` (by message id) that are new, and returns their ids."""
-    rows = [_row(facts[message_id], received_at) for message_id in sorted(facts)]
-    return {row.message_id for row in _ADD.run(connection, rows=rows).all()}
+    rows = [_row(facts[message_id]) for message_id in sorted(facts)]
+    return set(_ADD.run(connection, rows=rows, received_at=received_at).scalars())
 
 
 def digests(connection: Connection, message_ids: Collection[str]) -> dict[str, str]:
@@ -134,7 +133,7 @@ def forget(connection: Connection, customers: Collection[str]) -> None:
     _FORGET.run(connection, keys=list(customers))
 
 
-def _row(fact: Fact, received_at: datetime) -> dict[str, object]:
+def _row(fact: Fact) -> dict[str, object]:
     if isinstance(fact, Track):
         name, properties, traits = fact.event, fact.properties, fact.traits or None
     else:
@@ -144,7 +143,6 @@ def _row(fact: Fact, received_at: datetime) -> dict[str, object]:
         "customer_id": fact.customer_id,
         "name": name,
         "timestamp": fact.timestamp,
-        "received_at": received_at,
         "properties": properties,
         "traits": traits,
         "digest": fact.digest,
