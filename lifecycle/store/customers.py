@@ -89,7 +89,7 @@ def lock(connection: Connection, first_seen: Mapping[str, datetime], traits_at: 
         {"id": customer, "first_at": at, "traits_at": traits_at.get(customer)}
         for customer, at in sorted(first_seen.items())
     ]
-    known = set(_KNOWN.run(connection, keys=list(first_seen)).scalars())
+    known = set(_KNOWN.run(connection, keys=list(first_seen)).scalars().all())
     if len(known) < len(rows):
         _MAKE.run(connection, rows=[row for row in rows if row["id"] not in known])
     return {row.id for row in _LOCK.run(connection, rows=rows).all() if row.late}

@@ -74,4 +74,4 @@ def enter(connection: Connection, entering: Sequence[Entering], now: datetime, l
         for one in entering
     ]
     entered = _ENTER.run(connection, rows=rows, now=now, lease_ends=now + lease, awaiting=START)
-    return list(entered.scalars())
+    return list(entered.scalars().all())

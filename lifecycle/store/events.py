@@ -85,7 +85,7 @@ class Said:
 def add(connection: Connection, facts: Mapping[str, Fact], received_at: datetime) -> set[str]:
     """Stores those of `facts` (by message id) that are new, and returns their ids."""
     rows = [_row(facts[message_id]) for message_id in sorted(facts)]
-    return set(_ADD.run(connection, rows=rows, received_at=received_at).scalars())
+    return set(_ADD.run(connection, rows=rows, received_at=received_at).scalars().all())
 
 
 def digests(connection: Connection, message_ids: Collection[str]) -> dict[str, str]:

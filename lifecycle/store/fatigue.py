@@ -21,7 +21,6 @@ from .sql import Statement
 from .types import Id, Instant
 
 OPENED, CLICKED, COMPLAINED = "email.opened", "email.clicked", "email.complained"
-REACTIONS = (OPENED, CLICKED)
 COUNTS = ("sent", "opened", "clicked", "bought", "complained")
 MACHINE = "machine"
 """The property of an open or a click that no person made."""
@@ -55,7 +54,7 @@ _TAKE = Statement(
     returns={"customer_id": Text(), "state": Text(), "sunset_at": Instant()},
 )
 _HEARD = Statement(
-    "SELECT EXISTS (SELECT 1 FROM activity WHERE event IN {keys} AND last_at > :since) AS heard",
+    f"SELECT EXISTS (SELECT 1 FROM activity WHERE event IN ('{OPENED}', '{CLICKED}') AND last_at > :since) AS heard",
     returns={"heard": Boolean()},
 )
 _SENT = """
@@ -200,7 +199,7 @@ def take_due(connection: Connection, now: datetime, most: int) -> dict[str, Stan
 
 def is_heard(connection: Connection, now: datetime) -> bool:
     """Whether anybody's opens or clicks have been reported in the window."""
-    return bool(_HEARD.run(connection, keys=REACTIONS, since=now - WINDOW).scalar_one())
+    return bool(_HEARD.run(connection, since=now - WINDOW).scalar_one())
 
 
 def count(connection: Connection, customers: Collection[str], bought: str | None, now: datetime) -> dict[str, Lately]:
