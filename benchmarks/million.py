@@ -11,6 +11,7 @@ from redis import Redis
 
 from lifecycle.journey.load import load
 from lifecycle.journey.project import Project
+from lifecycle.settings import Settings
 from lifecycle.store.database import Database
 
 from . import enter, events
@@ -18,7 +19,7 @@ from .bars import BOTH, Line, median, per_second
 from .bench import ROOT, Bench, settle
 from .machine import cpu_meter
 
-_BATCH = 500
+_BATCH: int = Settings.model_fields["consume_batch"].default
 
 
 @dataclass(slots=True)

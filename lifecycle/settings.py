@@ -89,7 +89,7 @@ class Settings(BaseSettings):
     )
     lanes: int = Field(default=4, ge=1, le=64, description="SMTP connections per worker process.")
     consume_batch: int = Field(
-        default=500, ge=1, le=10_000, description="Events that are taken in one transaction, at most."
+        default=1_500, ge=1, le=10_000, description="Events that are taken in one transaction, at most."
     )
     hint_batch: int = Field(
         default=500,

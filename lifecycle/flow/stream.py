@@ -3,7 +3,8 @@
     while not told to stop:
         1. once at first, and after any trouble: what was read under this name and never acknowledged
         2. now and then: what a consumer that died has left lying for longer than `claim_idle`
-        3. what is new; while the database takes a batch, the next one is read and parsed beside it
+        3. what is new; while the database takes a batch, the next one is read and parsed beside it, and SQLite moves
+       what the last ones wrote from its log into its file: else now and then a commit would wait for all of it
 
 Entries are acknowledged *and deleted* together once their transaction has committed: SQL holds them for ever, and a
 stream that is never trimmed would fill the server's memory. So the stream belongs to this one group; whoever else
@@ -68,7 +69,7 @@ class Consumer:
         stream: str = STREAM,
         group: str = "lifecycle",
         name: str | None = None,
-        batch: int = 500,
+        batch: int = 1_500,
         claim_idle: timedelta = timedelta(seconds=60),
         taken: Callable[[Taken], None] | None = None,
     ) -> None:
@@ -93,7 +94,7 @@ class Consumer:
         While the database or Redis is away it waits with growing pauses, one log line each, and goes on.
         """
         own_first = True
-        with _tuned(), ThreadPoolExecutor(1, "reader") as reader:
+        with _tuned(), ThreadPoolExecutor(1, "reader") as reader, ThreadPoolExecutor(1, "checkpointer") as beside:
             while not stop.is_set():
                 try:
                     if own_first:
@@ -101,7 +102,7 @@ class Consumer:
                         self._finish_own(stop)
                         own_first = False
                     self._claim_abandoned(stop)
-                    self._take_new(stop, reader)
+                    self._take_new(stop, reader, beside)
                     self._failures = 0
                 except RedisError as error:
                     own_first = True
@@ -112,12 +113,14 @@ class Consumer:
                     self._pause("the database is away", error, stop)
         self._leave()
 
-    def _take_new(self, stop: threading.Event, reader: ThreadPoolExecutor) -> None:
+    def _take_new(self, stop: threading.Event, reader: ThreadPoolExecutor, beside: ThreadPoolExecutor) -> None:
         """What is new, until there is nothing more for the moment or something else is to be done."""
-        entries = self._read(">", _BLOCK)
+        entries, moved = self._read(">", _BLOCK), None
         while entries:
             others_first = stop.is_set() or self._claim_is_due()
             ahead = None if others_first else reader.submit(self._read, ">")
+            if moved is None or moved.done():
+                moved = beside.submit(self._db.checkpoint)
             try:
                 self._process(entries)
             finally:  # if the database is away too: what was read ahead is this consumer's own, and comes first then

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,8 +13,8 @@ from lifecycle.journey.vocabulary import RESERVED
 from .sql import Statement
 from .types import Instant, Json
 
-# Whoever is missing is made before anybody is locked: a row that another transaction makes meanwhile is waited for
-# here, where no lock is held that it could be waiting for.
+# On PostgreSQL whoever is missing is made before anybody is locked: a row that another transaction makes meanwhile is
+# waited for here, where no lock is held that it could be waiting for.
 _KNOWN = Statement("SELECT id FROM customer WHERE id IN {keys}")
 _MAKE = Statement(
     """
@@ -31,7 +31,7 @@ _LOCK = Statement(
     SELECT customer.id, rows.first_at < customer.created_at OR COALESCE(rows.traits_at <= customer.identified_at, false)
         OR customer.erased_at IS NOT NULL AS late
     FROM {rows} JOIN customer ON customer.id = rows.id
-    ORDER BY customer.id {lock}
+    {sorted customer.id} {lock}
     """,
     rows={"id": "text", "first_at": "timestamptz", "traits_at": "timestamptz"},
 )
@@ -89,10 +89,17 @@ def lock(connection: Connection, first_seen: Mapping[str, datetime], traits_at: 
         {"id": customer, "first_at": at, "traits_at": traits_at.get(customer)}
         for customer, at in sorted(first_seen.items())
     ]
-    known = set(_KNOWN.run(connection, keys=list(first_seen)).scalars().all())
+    if connection.dialect.name == "postgresql":
+        _make(connection, rows, _KNOWN.run(connection, keys=list(first_seen)).scalars().all())
+    locked = _LOCK.run(connection, rows=rows).all()
+    _make(connection, rows, [id for id, _ in locked])  # SQLite's only writer; nothing can be late for whom it makes
+    return {id for id, late in locked if late}
+
+
+def _make(connection: Connection, rows: Sequence[Mapping[str, object]], known: Sequence[str]) -> None:
     if len(known) < len(rows):
-        _MAKE.run(connection, rows=[row for row in rows if row["id"] not in known])
-    return {row.id for row in _LOCK.run(connection, rows=rows).all() if row.late}
+        missing = {row["id"] for row in rows}.difference(known)
+        _MAKE.run(connection, rows=[row for row in rows if row["id"] in missing])
 
 
 def erased(connection: Connection, customers: Collection[str]) -> list[str]:

@@ -21,7 +21,7 @@ _ADD = Statement(
     SELECT rows.message_id, rows.customer_id, rows.name, rows.timestamp, :received_at, rows.properties,
            rows.traits, rows.digest
     FROM {rows} WHERE true
-    ORDER BY rows.message_id
+    {sorted rows.message_id}
     ON CONFLICT (message_id) DO NOTHING
     RETURNING message_id
     """,
@@ -40,7 +40,7 @@ _COUNT = Statement(
     """
     INSERT INTO activity (customer_id, event, count, first_at, last_at)
     SELECT rows.customer_id, rows.event, rows.count, rows.first_at, rows.last_at FROM {rows} WHERE true
-    ORDER BY rows.customer_id, rows.event
+    {sorted rows.customer_id, rows.event}
     ON CONFLICT (customer_id, event) DO UPDATE SET
         count = activity.count + excluded.count,
         first_at = CASE WHEN excluded.first_at < activity.first_at THEN excluded.first_at ELSE activity.first_at END,

@@ -6,6 +6,8 @@ A `Statement` is written once. What differs by database is marked:
 - `{ids}` / `{keys}`: a subselect of the whole numbers / texts of the parameter `ids` / `keys` (a list);
 - `{lock}`: `FOR NO KEY UPDATE` (not FOR UPDATE, which blocks the foreign keys of others) or nothing, as SQLite's
   transactions begin with the write lock;
+- `{sorted A, B}`: ORDER BY A, B where locks are taken in that order; nothing on SQLite, where the one writer takes rows
+  as they come, and a batch comes sorted;
 - `{skip_locked}`: the same with SKIP LOCKED; `{share}`: `FOR SHARE`, or nothing;
 - `{seconds A B}`: how many seconds the moment B is after the moment A, to the millisecond;
 - `{each A}`: the elements of the JSON array A as a table `each(value)`; none where A is null;
@@ -27,6 +29,7 @@ from sqlalchemy import Connection, CursorResult, TextClause, text
 from .types import stamp
 
 _SECONDS = re.compile(r"\{seconds (\S+) (\S+)\}")
+_SORTED = re.compile(r"\{sorted ([^}]+)\}")
 _EACH = re.compile(r"\{each (\S+)\}")
 _TEXT = re.compile(r"\{text (\S+) (\w+)\}")
 
@@ -96,7 +99,7 @@ def _text(sql: str, dialect: str, rows: Mapping[str, str], returns: Mapping[str,
         # Written from an ORM, nothing is a JSON null, which has no elements to ask for.
         each = r"jsonb_array_elements_text(CASE jsonb_typeof(\1) WHEN 'array' THEN \1 ELSE '[]' END) AS each(value)"
         seconds = r"CAST(extract(epoch FROM \2 - \1) AS double precision)"
-        content = r"(\1 ->> '\2')"
+        content, order = r"(\1 ->> '\2')", r"ORDER BY \1"
     else:
         columns = ", ".join(f"json_extract(value, '$[{n}]') AS \"{name}\"" for n, name in enumerate(rows))
         marks = {
@@ -109,9 +112,9 @@ def _text(sql: str, dialect: str, rows: Mapping[str, str], returns: Mapping[str,
         }
         each = r"json_each(\1) AS each"
         seconds = r"round((julianday(\2) - julianday(\1)) * 86400.0, 3)"
-        content = r"CAST(json_extract(\1, '$.\2') AS text)"
+        content, order = r"CAST(json_extract(\1, '$.\2') AS text)", ""
     for mark, replacement in marks.items():
         sql = sql.replace(mark, replacement)
-    sql = _SECONDS.sub(seconds, _EACH.sub(each, _TEXT.sub(content, sql)))
+    sql = _SORTED.sub(order, _SECONDS.sub(seconds, _EACH.sub(each, _TEXT.sub(content, sql))))
     clause = text(sql)
     return clause.columns(**returns) if returns else clause  # type: ignore[return-value]
