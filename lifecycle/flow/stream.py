@@ -119,7 +119,7 @@ class Consumer:
         while entries:
             others_first = stop.is_set() or self._claim_is_due()
             ahead = None if others_first else reader.submit(self._read, ">")
-            if moved is None or moved.done():
+            if moved is None or moved.done():  # should it fail, a commit that finds the log long does it
                 moved = beside.submit(self._db.checkpoint)
             try:
                 self._process(entries)

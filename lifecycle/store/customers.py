@@ -92,8 +92,8 @@ def lock(connection: Connection, first_seen: Mapping[str, datetime], traits_at: 
     if connection.dialect.name == "postgresql":
         _make(connection, rows, _KNOWN.run(connection, keys=list(first_seen)).scalars().all())
     locked = _LOCK.run(connection, rows=rows).all()
-    _make(connection, rows, [id for id, _ in locked])  # SQLite's only writer; nothing can be late for whom it makes
-    return {id for id, late in locked if late}
+    _make(connection, rows, [row.id for row in locked])  # SQLite's only writer; nothing can be late for whom it makes
+    return {row.id for row in locked if row.late}
 
 
 def _make(connection: Connection, rows: Sequence[Mapping[str, object]], known: Sequence[str]) -> None:
