@@ -178,7 +178,8 @@ class _Sending:
         return digest.rendered, digest.unsubscribe
 
     def _wanted(self, item: ToSend) -> bool:
-        """Whether nobody has paused it meanwhile."""
+        """Whether nobody has paused it meanwhile; asked right before its content leaves."""
+        self._recorder.write()  # by then what went out before is on record
         paused, marketing = self._claimed.pauses.now(), item.envelope.marketing
         if not paused:
             return True

@@ -242,7 +242,10 @@ def _render(template: Template, data: dict[str, object]) -> str:
     A template that goes on and on is stopped soon after it printed too much, not when memory is full.
     """
     pieces = template.root_render_func(Context(template.environment, data, template.name, template.blocks))
-    text = "".join(islice(pieces, _PIECES))
+    first = [*islice(pieces, _PIECES)]
+    text = "".join(first)
+    if len(first) < _PIECES:
+        return text
     while more := list(islice(pieces, _PIECES)):
         text += "".join(more)
         if len(text) > LARGEST_PART:

@@ -18,7 +18,7 @@ class Letter:
 
     `sender` and `recipient` are the envelope's addresses; `data` is the whole message, headers and body, in CRLF
     lines and not dot-stuffed. `wanted` is asked right before the content leaves, if that is later than when the
-    letter was pulled; it raises nothing.
+    letter was pulled; what it raises ends the delivery.
     """
 
     id: int

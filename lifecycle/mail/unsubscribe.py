@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 
 from itsdangerous import BadSignature, Signer
 from itsdangerous.encoding import base64_decode, base64_encode
@@ -18,14 +19,18 @@ class UnsubscribeLinks:
         if not secret:
             raise ConfigurationError("unsubscribe links need a secret; set LIFECYCLE_SECRET")
         derived = Signer(secret, salt="lifecycle.unsubscribe", key_derivation="hmac", digest_method=hashlib.sha256)
-        # Deriving once and signing with the derived key saves a third of the cost of each link.
-        self._signer = Signer(derived.derive_key(), key_derivation="none", digest_method=hashlib.sha256)
+        key = derived.derive_key()
+        self._signer = Signer(key, key_derivation="none", digest_method=hashlib.sha256)
+        self._keyed = hmac.new(key, digestmod="sha256")
         self._prefix = base_url.rstrip("/") + "/u/"
 
     def url(self, customer_id: str, topic: str) -> str:
         """Return the link by which this customer leaves this topic."""
         payload = f"{topic}\0{customer_id}"  # neither can hold a NUL, and nothing is shorter: headers have a limit
-        return self._prefix + self._signer.sign(base64_encode(payload.encode())).decode("ascii")
+        token = base64_encode(payload.encode())
+        keyed = self._keyed.copy()  # as `self._signer.sign(token)` does it, at half the cost
+        keyed.update(token)
+        return f"{self._prefix}{token.decode('ascii')}.{base64_encode(keyed.digest()).decode('ascii')}"
 
     def read(self, token: str) -> tuple[str, str]:
         """Return (customer id, topic) of a token; raises LifecycleError when it is not ours or was altered."""

@@ -291,8 +291,9 @@ def test_a_record_that_the_database_cannot_hold_is_raised_about_once_and_the_oth
     recorder = Recorder(sqlite_database, lambda seconds: None)
     first, second, third = [row["id"] for row in stage.messages()]
     recorder.sent(first, "mine", NOON, "fine")
+    recorder.sent(second, "mine", NOON, "odd")
     with pytest.raises(DBAPIError):
-        recorder.sent(second, "mine", NOON, "odd")
+        recorder.write()
     recorder.sent(third, "mine", NOON, "fine")
     recorder.repeat()
     recorder.close()
