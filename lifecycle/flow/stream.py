@@ -3,8 +3,8 @@
     while not told to stop:
         1. once at first, and after any trouble: what was read under this name and never acknowledged
         2. now and then: what a consumer that died has left lying for longer than `claim_idle`
-        3. what is new; while the database takes a batch, the next one is read and parsed beside it, and SQLite moves
-       what the last ones wrote from its log into its file: else now and then a commit would wait for all of it
+        3. what is new; while the database takes a batch, the next one is read and parsed beside it, and under
+           load SQLite moves what the last ones wrote from its log into its file: else a commit would wait for that
 
 Entries are acknowledged *and deleted* together once their transaction has committed: SQL holds them for ever, and a
 stream that is never trimmed would fill the server's memory. So the stream belongs to this one group; whoever else
@@ -119,7 +119,8 @@ class Consumer:
         while entries:
             others_first = stop.is_set() or self._claim_is_due()
             ahead = None if others_first else reader.submit(self._read, ">")
-            if moved is None or moved.done():  # should it fail, a commit that finds the log long does it
+            full = len(entries) == self._batch
+            if full and (moved is None or moved.done()):  # should it fail, a commit that finds the log long does it
                 moved = beside.submit(self._db.checkpoint)
             try:
                 self._process(entries)
