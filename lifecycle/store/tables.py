@@ -72,8 +72,8 @@ class Activity(SQLModel, table=True):
             "activity_reacted",
             "event",
             "last_at",
-            postgresql_where=text("event IN ('email.opened', 'email.clicked')"),
-            sqlite_where=text("event IN ('email.opened', 'email.clicked')"),
+            postgresql_where=text("event = 'email.opened' OR event = 'email.clicked'"),
+            sqlite_where=text("event = 'email.opened' OR event = 'email.clicked'"),
         ),
         {"sqlite_with_rowid": False},  # each event changes a row: that is one page then, not two
     )

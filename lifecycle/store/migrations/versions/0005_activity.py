@@ -8,7 +8,7 @@ down_revision = "0004"
 branch_labels = None
 depends_on = None
 
-_REACTIONS = sa.text("event IN ('email.opened', 'email.clicked')")
+_REACTIONS = sa.text("event = 'email.opened' OR event = 'email.clicked'")
 
 
 def upgrade() -> None:
