@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from functools import cache, cached_property
 from pathlib import Path
 from subprocess import run
+from time import sleep
 from typing import Any
 
 import orjson
@@ -22,6 +23,8 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from .turn import execute_in_turn
 
 _PATIENT = "PRAGMA busy_timeout=30000"
+_MOVE = "PRAGMA wal_checkpoint(PASSIVE)"
+_LONG_LOG = 40_000  # pages: 80 MB
 _MAPPED = 1 << 40  # bytes; SQLite takes as much of it as it was built for, 2 GB mostly
 _STATISTICS_SINCE = text("SELECT COALESCE(extract(epoch FROM stats_reset)::text, '') FROM pg_stat_bgwriter")
 
@@ -81,11 +84,19 @@ class Database:
             connection.rollback()
 
     def checkpoint(self) -> None:
-        """On SQLite: moves what the log holds into the file, without waiting for anybody who reads or writes."""
+        """On SQLite: moves what the log holds into the file, beside whoever reads or writes.
+
+        Nobody writes for a moment when the log has become long: it begins anew only with somebody who finds all of it
+        moved, and where one writes right after the other nobody ever would.
+        """
         if self.is_sqlite:
             with self.engine.connect() as connection:
                 driver: Any = connection.connection.dbapi_connection
-                driver.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+                _, pages, _ = driver.execute(_MOVE).fetchone()
+                if pages > _LONG_LOG:
+                    with self.transaction(durable=False):
+                        while driver.execute(_MOVE).fetchone()[0]:  # somebody else is moving it, who has an end now
+                            sleep(0.001)
 
     def life(self, connection: Connection) -> str:
         """Names the time since the database last went down in a way that loses what was not flushed.
@@ -117,7 +128,7 @@ def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
         "page_size=2048",  # of a new file: rows are small and lie apart, so a write is mostly one page each
         "journal_mode=WAL",
         "synchronous=FULL",  # what is claimed or accepted outlives a power cut; see the recorder for the exception
-        "wal_autocheckpoint=40000",  # pages: 80 MB
+        f"wal_autocheckpoint={_LONG_LOG}",
         "cache_size=-65536",
         "temp_store=MEMORY",  # the undo log of a statement over a batch is thousands of pages, in a file else
     ):
