@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any
@@ -55,6 +55,45 @@ def test_each_message_is_recorded_before_the_one_after_the_next_leaves(database:
     stage.outbox.answer = look
     stage.work()
     assert max(behind) <= 1
+    assert {row["state"] for row in stage.messages()} == {"sent"}
+
+
+class _Ahead:
+    """Pulls all letters before it sends any, and asks again right before the content of each leaves."""
+
+    lanes = 2
+
+    def __init__(self, about_to_leave: Callable[[int], None]) -> None:
+        self._about_to_leave = about_to_leave
+
+    def deliver(self, letters: Iterable[Letter]) -> Iterator[tuple[Letter, Outcome]]:
+        pulled = [*letters]
+        for first in range(0, len(pulled), self.lanes):
+            together = pulled[first : first + self.lanes]
+            for letter in together:
+                assert letter.wanted()
+                self._about_to_leave(first)
+            for letter in together:
+                yield letter, Accepted("ok")
+
+    def close(self) -> None: ...
+
+
+def test_what_was_accepted_is_on_record_before_a_letter_that_was_pulled_earlier_leaves(database: Database) -> None:
+    stage = crowd(database, 8)
+    unrecorded: list[int] = []
+
+    def look(accepted: int) -> None:
+        given_up = time.monotonic() + 5
+        while (missing := accepted - [row["state"] for row in stage.messages()].count("sent")) > 0:
+            if time.monotonic() >= given_up:
+                break
+            time.sleep(0.01)
+        unrecorded.append(missing)
+
+    stage.mailer.transport = _Ahead(look)
+    stage.work()
+    assert unrecorded == [0] * 8
     assert {row["state"] for row in stage.messages()} == {"sent"}
 
 
