@@ -66,15 +66,7 @@ class Activity(SQLModel, table=True):
 
     __tablename__ = "activity"
     __table_args__ = (
-        # By the first and not the last, so that only a customer's first event of that name writes into it.
-        Index("activity_by_event", "event", "first_at"),
-        Index(
-            "activity_reacted",
-            "event",
-            "last_at",
-            postgresql_where=text("event = 'email.opened' OR event = 'email.clicked'"),
-            sqlite_where=text("event = 'email.opened' OR event = 'email.clicked'"),
-        ),
+        Index("activity_by_event", "event", "last_at"),
         {"sqlite_with_rowid": False},  # each event changes a row: that is one page then, not two
     )
 

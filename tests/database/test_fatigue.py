@@ -20,12 +20,10 @@ from lifecycle.flow.consume import Entry, take
 from lifecycle.flow.fatigue import compute_due
 from lifecycle.flow.replay import read_lines, replay
 from lifecycle.journey.project import Project
-from lifecycle.store import fatigue
 from lifecycle.store.database import Database
 from lifecycle.store.sql import Statement
 from lifecycle.store.types import Instant, stamp
 from lifecycle.testing import Outbox, mailer_for
-from tests.database.test_mutes import statements
 from tests.stage import LEASE, NOON, Ordered, Reviewed, Stage, project_of
 
 DAY, HOUR, SECOND = timedelta(days=1), timedelta(hours=1), timedelta(seconds=1)
@@ -474,19 +472,3 @@ def replayed(db: Database, project: Project, portions: Sequence[Sequence[bytes]]
         replay(db, project, mailer_for(project, Outbox()), read, lease=LEASE, max_lateness=3 * DAY, until=until)
     with db.reading() as connection:
         return [dict(row) for row in _OUTCOMES.run(connection).mappings()]
-
-
-def test_whether_anybody_is_heard_of_is_looked_up_and_not_read_through(database: Database) -> None:
-    """On PostgreSQL before 18 an index of which only the second column is asked for is read from end to end."""
-    with statements(database) as run, database.transaction() as connection:
-        assert not fatigue.is_heard(connection, NOON)
-        sql = run[-1]
-        if database.is_sqlite:
-            rows = connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {sql}", (stamp(NOON),) * sql.count("?")).all()
-            found = [row[3] for row in rows if "activity" in row[3]]
-            assert found == ["SEARCH activity USING COVERING INDEX activity_reacted (event=? AND last_at>?)"] * 2
-        else:
-            connection.exec_driver_sql("SET LOCAL enable_seqscan = off")  # the table is empty
-            connection.exec_driver_sql("SET LOCAL enable_bitmapscan = off")
-            plan = "\n".join(connection.exec_driver_sql(f"EXPLAIN {sql}", {"since": NOON}).scalars())
-            assert plan.count("using activity_reacted") == plan.count("Index Cond: ((event =") == 2, plan
