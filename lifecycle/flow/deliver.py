@@ -145,6 +145,8 @@ class _Sending:
         (item, subject), moment = self._in_flight.pop(letter.id), self._now()
         if isinstance(outcome, Accepted) and moment < self._claimed.until:
             self._recorder.sent(letter.id, self._claimed.name, moment, subject)
+            if not self.waiting:  # nothing is pulled any more, before which it would be written
+                self._recorder.write()
         elif isinstance(outcome, Withdrawn):
             self.hand_back([item])
         else:

@@ -119,13 +119,19 @@ class Consumer:
         while entries:
             others_first = stop.is_set() or self._claim_is_due()
             ahead = None if others_first else reader.submit(self._read, ">")
-            full = len(entries) == self._batch
-            if full and (moved is None or moved.done()):  # should it fail, a commit that finds the log long does it
-                moved = beside.submit(self._db.checkpoint)
+            if len(entries) == self._batch and (moved is None or moved.done()):
+                moved = beside.submit(self._checkpoint)
             try:
                 self._process(entries)
             finally:  # if the database is away too: what was read ahead is this consumer's own, and comes first then
                 entries = ahead.result() if ahead else []
+
+    def _checkpoint(self) -> None:
+        """Should it fail, nothing is lost: a commit that finds the log long does the same."""
+        try:
+            self._db.checkpoint()
+        except (SQLAlchemyError, self._db.driver_error) as error:
+            log.info("SQLite's log could not be moved now", extra={"error": type(error).__name__})
 
     def _read(self, after: str, block: int | None = None) -> list[Entry]:
         reply: Any = self._redis.xreadgroup(
