@@ -100,6 +100,7 @@ def _measure(bench: Bench, project: Project, db: Database, sink: Sink) -> tuple[
             unread = unread_blast(sink.url, letters, many)
             seconds = usual.deliver(seed.pending(db, first + many, few, now))
             seed.pending(db, first + many + few, 2 * many, now)
+            settle(db)  # as before the one that it is compared with
             two = _together(one, other, 2 * many)
             first += 3 * many + few
             if not warm:
