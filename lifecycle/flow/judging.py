@@ -108,33 +108,25 @@ class Judging:
         )
 
     def _candidate(self, row: Due) -> Candidate:
-        if row.sections is not None:
-            return self._candidate_of_digest(row)
-        journey = self.project.journeys.get(row.journey)
-        return Candidate(
-            kind=row.kind,
-            topic=row.topic,
-            on_capped=row.on_capped,
-            expires_at=row.expires_at,
-            capped_until=row.capped_until,
-            enrollment_state="exited" if row.enrollment_id in self.exited or journey is None else row.enrollment_state,
-            holdout=journey is not None and held_out(journey.name, journey.holdout, row.customer_id),
-            paused=self.claimed.pauses.known.stops(row.journey, row.topic, row.kind == "marketing"),
-        )
-
-    def _candidate_of_digest(self, row: Due) -> Candidate:
-        """What its sections' journeys say was asked when they were gathered, and of those that are left again."""
         stops = self.claimed.pauses.known.stops
-        sections = row.sections or ()
+        if row.sections is not None:
+            # What its sections' journeys say was asked when they were gathered, and of those that are left again.
+            state, holdout = "active", False
+            paused = any(stops(section["journey"], section["topic"], True) for section in row.sections)
+        else:
+            journey = self.project.journeys.get(row.journey)
+            state = "exited" if row.enrollment_id in self.exited or journey is None else row.enrollment_state
+            holdout = journey is not None and held_out(journey.name, journey.holdout, row.customer_id)
+            paused = stops(row.journey, row.topic, row.kind == "marketing")
         return Candidate(
             kind=row.kind,
             topic=row.topic,
             on_capped=row.on_capped,
             expires_at=row.expires_at,
             capped_until=row.capped_until,
-            enrollment_state="active",
-            holdout=False,
-            paused=any(stops(section["journey"], section["topic"], True) for section in sections),
+            enrollment_state=state,
+            holdout=holdout,
+            paused=paused,
         )
 
     def _recipient(self, row: Due, address: str | None) -> Recipient:

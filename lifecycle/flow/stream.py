@@ -127,7 +127,7 @@ class Consumer:
                 entries = ahead.result() if ahead else []
 
     def _checkpoint(self) -> None:
-        """Should it fail, nothing is lost: a commit that finds the log long does the same."""
+        """Has SQLite's log moved; should it fail, a commit that finds the log long does the same."""
         try:
             self._db.checkpoint()
         except (SQLAlchemyError, self._db.driver_error) as error:
