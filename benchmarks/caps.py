@@ -14,7 +14,6 @@ from lifecycle import clock as real_clock
 from lifecycle.flow.claim import claim
 from lifecycle.flow.deliver import deliver
 from lifecycle.flow.mailer import Mailer
-from lifecycle.journey.policy import Policy
 from lifecycle.journey.project import Project
 from lifecycle.mail.render import Renderer
 from lifecycle.store.database import Database
@@ -141,18 +140,7 @@ def _project(caps: Sequence[Cap]) -> Project:
     """The shop under these caps, with a journey that outranks the others, so that arbitration has something to ask."""
     shop = seed.project()
     vip = Journey(name="vip", topic="orders", priority=90, enter=manually(), steps=[Send(seed.STEP)])
-    return dataclasses.replace(shop, policy=_capped(shop.policy, caps), journeys={**shop.journeys, vip.name: vip})
-
-
-def _capped(policy: Policy, caps: Sequence[Cap]) -> Policy:
-    return Policy(
-        sender=policy.sender,
-        timezone=policy.timezone,
-        locale=policy.locale,
-        consent=policy.consent,
-        quiet_hours=policy.quiet_hours,
-        caps=caps,
-    )
+    return dataclasses.replace(shop, policy=seed.capped(shop.policy, caps), journeys={**shop.journeys, vip.name: vip})
 
 
 def _mailer(bench: Bench, project: Project) -> Mailer:

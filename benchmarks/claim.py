@@ -12,7 +12,6 @@ from lifecycle import clock
 from lifecycle.flow.claim import claim
 from lifecycle.flow.mailer import Mailer
 from lifecycle.flow.schedule import claim_due
-from lifecycle.journey.policy import Policy
 from lifecycle.journey.project import Project
 from lifecycle.mail.render import Renderer
 from lifecycle.store import enrollments
@@ -107,7 +106,7 @@ def _caps(bench: Bench, kind: str) -> Line:
     """The transaction in which a worker reserves messages, with four caps and with none, in turn."""
     people, past, rounds = bench.sizes.pick(12_000, 6_000), 20, bench.sizes.pick(24, 12)
     with_caps = seed.project()
-    without = dataclasses.replace(with_caps, policy=_uncapped(with_caps.policy))
+    without = dataclasses.replace(with_caps, policy=seed.capped(with_caps.policy, []))
     mailer = Mailer(with_caps.policy.sender, Renderer(seed.EMAILS, bench.templates_cache), LINKS, Nowhere())
     now = clock.now()
     with bench.database(kind) as db:
@@ -120,17 +119,6 @@ def _caps(bench: Bench, kind: str) -> Line:
             free.append(_reserve(db, without, mailer, ids[n + _MOST : n + 2 * _MOST], now))
     beside = f"{median(capped)} µs a message with, {median(free)} without; {past} earlier messages each"
     return Line("claim.caps", kind, _by_round(capped, free, bench.rounds), beside)
-
-
-def _uncapped(policy: Policy) -> Policy:
-    return Policy(
-        sender=policy.sender,
-        timezone=policy.timezone,
-        locale=policy.locale,
-        consent=policy.consent,
-        quiet_hours=policy.quiet_hours,
-        caps=[],
-    )
 
 
 def _reserve(db: Database, project: Project, mailer: Mailer, ids: list[int], now: datetime) -> float:

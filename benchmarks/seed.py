@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from lifecycle import Cap, Policy
 from lifecycle.core.identity import message_id
 from lifecycle.journey.load import load
 from lifecycle.journey.project import Project
@@ -61,6 +62,18 @@ def project() -> Project:
     loaded, problems = load(JOURNEYS)
     assert loaded is not None, problems
     return loaded
+
+
+def capped(policy: Policy, caps: Sequence[Cap]) -> Policy:
+    """The same policy under these caps."""
+    return Policy(
+        sender=policy.sender,
+        timezone=policy.timezone,
+        locale=policy.locale,
+        consent=policy.consent,
+        quiet_hours=policy.quiet_hours,
+        caps=caps,
+    )
 
 
 def daytime(now: datetime) -> str:
