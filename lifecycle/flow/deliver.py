@@ -1,17 +1,21 @@
 """Delivers messages: claim under the policy, render and send one by one, tell the journeys.
 
     claim    one durable transaction: customers locked, due messages judged, `sending` written with counted_at
-    send     what emails show of the shop is fetched, set by set; then render, transport, record, one by one in the
-             order of the claim, so that a crash leaves few uncertain
+    send     what emails show of the shop is fetched, set by set; then each is rendered, and one by one they become
+             letters, are sent and recorded, in the order of the claim, so that a crash leaves few uncertain
     finish   one transaction: the enrollments of what is final move on
 
 What was claimed and not begun when the worker is asked to stop, or when half of its lease is over, is handed back:
 the other half is for what is in flight, so that nobody takes over what may still be sent. What an operator pauses
 meanwhile is handed back too, up to the moment at which its content would leave.
+
+Rendering goes ahead of sending, in one go for as many as a tenth of a second allows: an email rendered between two
+sends takes half as long again, because what the processor had ready for it was displaced.
 """
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -37,7 +41,9 @@ from .shopping import add_shopping
 
 Clock = Callable[[], datetime]
 
+_UNRENDERABLE = (RenderError, TemplateError, ValueError)
 _FIRST_RETRY, _LONGEST_RETRY, _MOST_RETRIES = timedelta(minutes=5), timedelta(hours=4), 35  # 35 pauses are 5 days
+_AHEAD = 0.1  # seconds of rendering between two looks at what can be sent
 _OF_THE_SENDER = ("5.1.7", "5.1.8")  # RFC 3463: a fault of our own address, which says nothing of theirs
 
 
@@ -112,6 +118,7 @@ class _Sending:
         self, mailer: Mailer, recorder: Recorder, claimed: Claimed, now: Clock, stopping: Callable[[], bool]
     ) -> None:
         self.waiting = deque(claimed.letters)
+        self._rendered: dict[int, tuple[Rendered, str] | Exception] = {}  # with its unsubscribe URL, or why not
         self._in_flight: dict[int, tuple[ToSend, str]] = {}
         self._mailer = mailer
         self._recorder = recorder
@@ -123,9 +130,11 @@ class _Sending:
         """Each message as the transport asks for it; one that cannot be rendered has failed."""
         while self.waiting:
             item = self.waiting[0]
+            if item.envelope.id not in self._rendered:
+                self._render_ahead()
             try:
-                letter, subject = self._written(item)
-            except (RenderError, TemplateError, ValueError) as error:
+                letter, subject = self._letter(item)
+            except _UNRENDERABLE as error:
                 self.waiting.popleft()
                 self._settle(_failed(item, str(error)))
                 continue
@@ -154,17 +163,30 @@ class _Sending:
             late = {"counted_at": moment} if moment >= self._claimed.until else {}
             self._settle(_settled(item, outcome, subject, moment) | late, _suppressed(item, outcome, moment))
 
-    def _written(self, item: ToSend) -> tuple[Letter, str]:
-        moment = self._now()
-        local = moment.astimezone(item.zone)
+    def _render_ahead(self) -> None:
+        """Renders the next ones that wait, at least one."""
+        enough = time.monotonic() + _AHEAD
+        for item in self.waiting:
+            try:
+                self._rendered[item.envelope.id] = self._render(item)
+            except _UNRENDERABLE as error:
+                self._rendered[item.envelope.id] = error
+            if time.monotonic() >= enough:
+                break
+
+    def _render(self, item: ToSend) -> tuple[Rendered, str]:
+        local = self._now().astimezone(item.zone)
         if item.sections:
-            rendered, unsubscribe = self._digest(item, local)
-        else:
-            rendered, unsubscribe = self._mailer.render(
-                item.template, item.envelope, item.customer, item.event, local, item.more
-            )
-        wanted = partial(self._wanted, item)
-        return self._mailer.letter(item.envelope, rendered, unsubscribe, moment, wanted), rendered.subject
+            return self._digest(item, local)
+        return self._mailer.render(item.template, item.envelope, item.customer, item.event, local, item.more)
+
+    def _letter(self, item: ToSend) -> tuple[Letter, str]:
+        rendered = self._rendered.pop(item.envelope.id)
+        if isinstance(rendered, Exception):
+            raise rendered
+        email, unsubscribe = rendered
+        letter = self._mailer.letter(item.envelope, email, unsubscribe, self._now(), partial(self._wanted, item))
+        return letter, email.subject
 
     def _digest(self, item: ToSend, local: datetime) -> tuple[Rendered, str]:
         """A digest without the sections that cannot be rendered, which have failed each for itself."""
