@@ -112,7 +112,7 @@ def _divide(
 ) -> Taken:
     """A batch that the data makes fail is halved until what is poisonous is alone."""
     try:
-        with db.transaction(mapped=True) as connection:
+        with db.transaction(wide=True) as connection:
             return _Batch(connection, project, readings, now, lease, max_lateness).take()
     except Exception as error:
         if not is_poisonous(error):
@@ -125,7 +125,7 @@ def _divide(
             taken.add(_divide(db, project, readings[middle:], now, lease, max_lateness))
             return taken
         readings[0].fact = Refusal(_reason(error))
-        with db.transaction(mapped=True) as connection:
+        with db.transaction(wide=True) as connection:
             return _Batch(connection, project, readings, now, lease, max_lateness).take()
 
 

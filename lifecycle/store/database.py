@@ -24,8 +24,8 @@ from .turn import execute_in_turn
 
 _PATIENT = "PRAGMA busy_timeout=30000"
 _MOVE = "PRAGMA wal_checkpoint(PASSIVE)"
-_LONG_LOG = 40_000  # pages: 80 MB
-_MAPPED = 1 << 40  # bytes; SQLite takes as much of it as it was built for, 2 GB mostly
+_LONG_LOG = 80_000  # pages: 160 MB
+_CACHE, _WIDE_CACHE = 64 << 10, 256 << 10  # KiB, filled as they are needed
 _STATISTICS_SINCE = text("SELECT COALESCE(extract(epoch FROM stats_reset)::text, '') FROM pg_stat_bgwriter")
 
 
@@ -65,14 +65,13 @@ class Database:
         return error
 
     @contextmanager
-    def transaction(self, *, durable: bool = True, mapped: bool = False) -> Iterator[Connection]:
+    def transaction(self, *, durable: bool = True, wide: bool = False) -> Iterator[Connection]:
         """A read-write transaction, committed at the end, rolled back on any error.
 
         On SQLite: one that is not `durable` may be undone by a power cut: for what is found and done again then. One
-        that is `mapped` reads the file where the system keeps it, instead of copying each page: for what reads all
-        over it; the process is shown as large as what it read.
+        that is `wide` touches rows all over the file, and keeps four times as many of its pages in memory from then on.
         """
-        options = {"durable": durable, "mapped": mapped}
+        options = {"durable": durable, "wide": wide}
         with self.engine.connect().execution_options(**options) as connection, connection.begin():
             yield connection
 
@@ -129,7 +128,7 @@ def _prepare_sqlite(connection: Any, _: ConnectionPoolEntry) -> None:
         "journal_mode=WAL",
         "synchronous=FULL",  # what is claimed or accepted outlives a power cut; see the recorder for the exception
         f"wal_autocheckpoint={_LONG_LOG}",
-        "cache_size=-65536",
+        f"cache_size=-{_CACHE}",
         "temp_store=MEMORY",  # the undo log of a statement over a batch is thousands of pages, in a file else
     ):
         connection.execute(f"PRAGMA {pragma}")
@@ -152,8 +151,8 @@ def _begin_immediate(connection: Connection) -> None:
     driver: Any = connection.connection.dbapi_connection
     options = connection.get_execution_options()
     driver.execute("PRAGMA synchronous=FULL" if options.get("durable", True) else "PRAGMA synchronous=NORMAL")
-    if options.get("mapped"):
-        driver.execute(f"PRAGMA mmap_size={_MAPPED}")
+    if options.get("wide"):
+        driver.execute(f"PRAGMA cache_size=-{_WIDE_CACHE}")
     driver.execute("PRAGMA busy_timeout=0")
     try:
         execute_in_turn(driver, "BEGIN IMMEDIATE")

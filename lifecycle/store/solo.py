@@ -42,7 +42,7 @@ class SoloDatabase(Database):
         self._solo = cast(Connection, _Straight(self._driver, self.engine.dialect))
 
     @contextmanager
-    def transaction(self, *, durable: bool = True, mapped: bool = False) -> Iterator[Connection]:
+    def transaction(self, *, durable: bool = True, wide: bool = False) -> Iterator[Connection]:
         """As elsewhere, but as part of a larger one: undone on any error, kept by the next `commit`."""
         if not self._driver.in_transaction:
             self._driver.execute("BEGIN IMMEDIATE")
