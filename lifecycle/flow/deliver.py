@@ -41,7 +41,6 @@ from .shopping import add_shopping
 
 Clock = Callable[[], datetime]
 
-_UNRENDERABLE = (RenderError, TemplateError, ValueError)
 _FIRST_RETRY, _LONGEST_RETRY, _MOST_RETRIES = timedelta(minutes=5), timedelta(hours=4), 35  # 35 pauses are 5 days
 _AHEAD = 0.1  # seconds of rendering between two looks at what can be sent
 _OF_THE_SENDER = ("5.1.7", "5.1.8")  # RFC 3463: a fault of our own address, which says nothing of theirs
@@ -134,7 +133,7 @@ class _Sending:
                 self._render_ahead()
             try:
                 letter, subject = self._letter(item)
-            except _UNRENDERABLE as error:
+            except (RenderError, TemplateError, ValueError) as error:
                 self.waiting.popleft()
                 self._settle(_failed(item, str(error)))
                 continue
@@ -169,7 +168,7 @@ class _Sending:
         for item in self.waiting:
             try:
                 self._rendered[item.envelope.id] = self._render(item)
-            except _UNRENDERABLE as error:
+            except Exception as error:  # noqa: BLE001  it is raised when it is this one's turn
                 self._rendered[item.envelope.id] = error
             if time.monotonic() >= enough:
                 break

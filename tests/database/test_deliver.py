@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, date, datetime, time, timedelta
+from email import message_from_bytes
+from email.utils import format_datetime
 from itertools import pairwise
 from typing import Any
 
@@ -509,6 +511,59 @@ def test_an_email_that_cannot_be_rendered_fails_alone_and_the_journey_goes_on(
     assert states["two"] == states["fine"] == "sent"
     assert states["one"].startswith("failed: ")
     assert "missing" in states["one"] or "no such email" in states["one"]
+
+
+@pytest.mark.parametrize(("seconds", "order"), [(60, "rrrrssss"), (0, "rsrsrsrs")])
+def test_emails_are_rendered_in_one_go_before_they_are_sent_for_as_long_as_told(
+    database: Database, monkeypatch: pytest.MonkeyPatch, seconds: float, order: str
+) -> None:
+    monkeypatch.setattr("lifecycle.flow.deliver._AHEAD", seconds)
+    stage = stage_of(database)
+    ids = crowd(stage, 4)
+    done: list[str] = []
+
+    class Noting(PlainRenderer):
+        def render(self, name: str, context: Any, locale: object = None) -> Rendered:
+            done.append("r")
+            return super().render(name, context, locale)
+
+    def note(letter: Letter) -> Outcome:
+        done.append("s")
+        return Accepted("ok")
+
+    stage.mailer.renderer, stage.outbox.answer = Noting(), note
+    stage.deliver(ids)
+    assert "".join(done) == order
+
+
+def test_a_letter_bears_the_date_at_which_it_leaves_and_not_that_of_its_rendering(database: Database) -> None:
+    stage = stage_of(database)
+    ids = crowd(stage, 3)
+
+    def slow(letter: Letter) -> Outcome:
+        stage.now += timedelta(seconds=20)
+        return Accepted("ok")
+
+    stage.outbox.answer = slow
+    stage.deliver(ids)
+    dates = [message_from_bytes(letter.data)["Date"] for letter in stage.outbox.letters]
+    assert dates == [format_datetime(NOON + timedelta(seconds=20 * n)) for n in range(3)]
+
+
+def test_what_nobody_foresaw_in_rendering_one_lets_those_before_it_go(database: Database) -> None:
+    stage = stage_of(database)
+    ids = crowd(stage, 4)
+
+    class Stumbling(PlainRenderer):
+        def render(self, name: str, context: Any, locale: object = None) -> Rendered:
+            if context["customer"]["email"] == "c2@example.com":
+                raise LookupError("nobody foresaw this")
+            return super().render(name, context, locale)
+
+    stage.mailer.renderer = Stumbling()
+    with pytest.raises(LookupError):
+        stage.deliver(ids)
+    assert [row["state"] for row in stage.messages()] == ["sent", "sent", "pending", "pending"]
 
 
 # Hints, stops and crashes
