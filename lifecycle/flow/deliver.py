@@ -10,7 +10,8 @@ the other half is for what is in flight, so that nobody takes over what may stil
 meanwhile is handed back too, up to the moment at which its content would leave.
 
 Rendering goes ahead of sending, in one go for as many as a tenth of a second allows: an email rendered between two
-sends takes half as long again, because what the processor had ready for it was displaced.
+sends takes half as long again, because what the processor had ready for it was displaced. It writes nothing: whose turn
+does not come was never begun. So where the server is slow, the `now` of a template is earlier than the letter's date.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, assert_never
@@ -110,6 +112,15 @@ def _send(
         sending.hand_back([*sending.waiting])
 
 
+@dataclass(slots=True)  # one for every message; not frozen, because making a frozen one takes four times as long
+class _Ready:
+    """A rendered email; of a digest with the sections that could not be, and why, by row id."""
+
+    email: Rendered
+    unsubscribe: str
+    failed: Mapping[int, str] | None = None
+
+
 class _Sending:
     """A claim on its way: what waits to be begun, and what is in flight, with its subject."""
 
@@ -117,7 +128,7 @@ class _Sending:
         self, mailer: Mailer, recorder: Recorder, claimed: Claimed, now: Clock, stopping: Callable[[], bool]
     ) -> None:
         self.waiting = deque(claimed.letters)
-        self._rendered: dict[int, tuple[Rendered, str] | Exception] = {}  # with its unsubscribe URL, or why not
+        self._rendered: dict[int, _Ready | Exception] = {}
         self._in_flight: dict[int, tuple[ToSend, str]] = {}
         self._mailer = mailer
         self._recorder = recorder
@@ -131,18 +142,18 @@ class _Sending:
             item = self.waiting[0]
             if item.envelope.id not in self._rendered:
                 self._render_ahead()
-            try:
-                letter, subject = self._letter(item)
-            except (RenderError, TemplateError, ValueError) as error:
-                self.waiting.popleft()
-                self._settle(_failed(item, str(error)))
-                continue
-            # Asked last: the first rendering compiles the template.
+            # Asked after rendering, the first of which compiles the template.
             if self._stopping() or self._now() >= self._claimed.begin_by:
                 return
             if not self._wanted(item):
                 # All at once, before anything behind them leaves: after a crash what is in flight is told by its place.
                 self.hand_back([item for item in self.waiting if not self._wanted(item)])
+                continue
+            try:
+                letter, subject = self._letter(item)
+            except (RenderError, TemplateError, ValueError) as error:
+                self.waiting.popleft()
+                self._settle(_failed(item, str(error)))
                 continue
             self.waiting.popleft()
             self._in_flight[letter.id] = item, subject
@@ -173,32 +184,30 @@ class _Sending:
             if time.monotonic() >= enough:
                 break
 
-    def _render(self, item: ToSend) -> tuple[Rendered, str]:
+    def _render(self, item: ToSend) -> _Ready:
         local = self._now().astimezone(item.zone)
-        if item.sections:
-            return self._digest(item, local)
-        return self._mailer.render(item.template, item.envelope, item.customer, item.event, local, item.more)
+        if not item.sections:
+            return _Ready(
+                *self._mailer.render(item.template, item.envelope, item.customer, item.event, local, item.more)
+            )
+        digest = self._mailer.render_digest(
+            item.template, item.envelope, item.customer, item.sections, local, item.more
+        )
+        return _Ready(digest.rendered, digest.unsubscribe, digest.failed)
 
     def _letter(self, item: ToSend) -> tuple[Letter, str]:
-        rendered = self._rendered.pop(item.envelope.id)
-        if isinstance(rendered, Exception):
-            raise rendered
-        email, unsubscribe = rendered
-        letter = self._mailer.letter(item.envelope, email, unsubscribe, self._now(), partial(self._wanted, item))
-        return letter, email.subject
-
-    def _digest(self, item: ToSend, local: datetime) -> tuple[Rendered, str]:
-        """A digest without the sections that cannot be rendered, which have failed each for itself."""
-        try:
-            digest = self._mailer.render_digest(
-                item.template, item.envelope, item.customer, item.sections, local, item.more
-            )
-        except UnrenderableDigestError as error:
-            self._recorder.take_out(*_taken_out(item, error.failed))
-            raise
-        if digest.failed:
-            self._recorder.take_out(*_taken_out(item, digest.failed))
-        return digest.rendered, digest.unsubscribe
+        """The letter and its subject; the sections of a digest that cannot be rendered have failed each for itself."""
+        ready = self._rendered.pop(item.envelope.id)
+        if isinstance(ready, (_Ready, UnrenderableDigestError)) and ready.failed:
+            self._recorder.take_out(*_taken_out(item, ready.failed))
+        if isinstance(ready, Exception):
+            try:
+                raise ready
+            finally:
+                del ready  # or its traceback would keep itself and the customer's data in memory
+        wanted = partial(self._wanted, item)
+        letter = self._mailer.letter(item.envelope, ready.email, ready.unsubscribe, self._now(), wanted)
+        return letter, ready.email.subject
 
     def _wanted(self, item: ToSend) -> bool:
         """Whether nobody has paused it meanwhile; asked right before its content leaves."""

@@ -35,6 +35,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from lifecycle import clock
 from lifecycle.client import FIELD, STREAM
 from lifecycle.journey.project import Project
+from lifecycle.store.checkpointer import Checkpointer
 from lifecycle.store.database import Database
 from lifecycle.wire import parse
 
@@ -94,7 +95,7 @@ class Consumer:
         While the database or Redis is away it waits with growing pauses, one log line each, and goes on.
         """
         own_first = True
-        with _tuned(), ThreadPoolExecutor(1, "reader") as reader, ThreadPoolExecutor(1, "checkpointer") as beside:
+        with _tuned(), ThreadPoolExecutor(1, "reader") as reader, Checkpointer(self._db.url) as checkpointer:
             while not stop.is_set():
                 try:
                     if own_first:
@@ -102,7 +103,7 @@ class Consumer:
                         self._finish_own(stop)
                         own_first = False
                     self._claim_abandoned(stop)
-                    self._take_new(stop, reader, beside)
+                    self._take_new(stop, reader, checkpointer)
                     self._failures = 0
                 except RedisError as error:
                     own_first = True
@@ -113,25 +114,18 @@ class Consumer:
                     self._pause("the database is away", error, stop)
         self._leave()
 
-    def _take_new(self, stop: threading.Event, reader: ThreadPoolExecutor, beside: ThreadPoolExecutor) -> None:
+    def _take_new(self, stop: threading.Event, reader: ThreadPoolExecutor, checkpointer: Checkpointer) -> None:
         """What is new, until there is nothing more for the moment or something else is to be done."""
-        entries, moved = self._read(">", _BLOCK), None
+        entries = self._read(">", _BLOCK)
         while entries:
             others_first = stop.is_set() or self._claim_is_due()
             ahead = None if others_first else reader.submit(self._read, ">")
-            if len(entries) == self._batch and (moved is None or moved.done()):
-                moved = beside.submit(self._checkpoint)
+            if len(entries) == self._batch:
+                checkpointer.begin()
             try:
                 self._process(entries)
             finally:  # if the database is away too: what was read ahead is this consumer's own, and comes first then
                 entries = ahead.result() if ahead else []
-
-    def _checkpoint(self) -> None:
-        """Has SQLite's log moved; should it fail, a commit that finds the log long does the same."""
-        try:
-            self._db.checkpoint()
-        except (SQLAlchemyError, self._db.driver_error) as error:
-            log.info("SQLite's log could not be moved now", extra={"error": type(error).__name__})
 
     def _read(self, after: str, block: int | None = None) -> list[Entry]:
         reply: Any = self._redis.xreadgroup(

@@ -69,7 +69,7 @@ class Database:
         """A read-write transaction, committed at the end, rolled back on any error.
 
         On SQLite: one that is not `durable` may be undone by a power cut: for what is found and done again then. One
-        that is `wide` touches rows all over the file, and keeps four times as many of its pages in memory from then on.
+        that is `wide` touches rows all over the file, and keeps more of it in memory, until another connection writes.
         """
         options = {"durable": durable, "wide": wide}
         with self.engine.connect().execution_options(**options) as connection, connection.begin():

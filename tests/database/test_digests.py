@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 import orjson
+import pytest
 
 from lifecycle import Branch, Cap, Digest, Event, Exit, Journey, Mute, Send, Wait, days, last_send, on
 from lifecycle.errors import RenderError
@@ -329,6 +330,28 @@ def test_a_digest_of_which_nothing_can_be_rendered_fails_and_stops_nobody(databa
     states = {(row["customer_id"], row["journey"]): row["state"] for row in stage.messages()}
     assert states[("ann", "digest")] == states[("ann", "broken_1")] == "failed"
     assert sum(letter.recipient == "bob@example.com" for letter in stage.outbox.letters) == 1
+
+
+@pytest.mark.parametrize("others", [["broken 2"], ["sale", "tips"]], ids=["nothing is left", "the rest is left"])
+def test_a_digest_whose_turn_does_not_come_has_lost_no_section(database: Database, others: list[str]) -> None:
+    """It was rendered ahead of its turn, and by the time of that the template may be mended."""
+    stage = stage_of(database, *(journey(name, priority=10) for name in ("broken 1", *others)))
+    mended, stage.mailer.renderer = stage.mailer.renderer, Unrenderable()
+    stage.identify("abe", email="abe@example.com")
+    gathered(stage)
+    stage.now = NOON + DAY
+    stage.order("abe")
+    stage.tick()
+    stage.lose_hints()
+    stage.advance([row["id"] for row in stage.enrollments() if row["customer_id"] == "abe"])
+    stage.stopping = lambda: True
+    stage.deliver([row["id"] for row in stage.messages()])
+    assert len(document(only_digest(stage)["sections"])) == len(others) + 1
+    stage.mailer.renderer, stage.stopping = mended, lambda: False
+    stage.run()
+    assert only_digest(stage)["state"] == "sent"
+    assert {row["state"] for row in stage.messages() if row["digest_id"]} == {"skipped"}
+    assert len([row for row in stage.messages() if row["digest_id"]]) == len(others) + 1
 
 
 # Crashes and operators

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
+from lifecycle.store.checkpointer import Checkpointer
 from lifecycle.store.database import Database
 
 
@@ -31,3 +33,23 @@ def test_a_log_that_became_long_begins_anew_although_there_is_always_somebody_wh
 def test_moving_the_log_waits_for_nobody_while_it_is_short(database: Database) -> None:
     with database.transaction():
         database.checkpoint()
+
+
+def test_the_log_is_moved_by_a_connection_of_its_own(sqlite_database: Database) -> None:
+    """On one that its writer uses too, it would cost that what it keeps in memory."""
+    used: set[int] = set()
+    with Checkpointer(sqlite_database.url) as checkpointer:
+        for _ in range(20):
+            checkpointer.begin()
+            with sqlite_database.transaction(wide=True) as connection:
+                used.add(id(connection.connection.dbapi_connection))
+                time.sleep(0.005)
+    assert len(used) == 1
+
+
+def test_a_log_that_cannot_be_moved_troubles_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "no.db").write_text("This is no database, and nothing in it can be moved anywhere. " * 20)
+    caplog.set_level("INFO")
+    with Checkpointer(f"sqlite:///{tmp_path}/no.db") as checkpointer:
+        checkpointer.begin()
+    assert [record.message for record in caplog.records] == ["SQLite's log could not be moved now"]
