@@ -26,6 +26,7 @@ _PATIENT = "PRAGMA busy_timeout=30000"
 _MOVE = "PRAGMA wal_checkpoint(PASSIVE)"
 _LONG_LOG = 80_000  # pages: 160 MB
 _CACHE, _WIDE_CACHE = 64 << 10, 256 << 10  # KiB, filled as they are needed
+_MAPPED = 1 << 40  # bytes; SQLite takes as much of it as it was built for, 2 GB mostly
 _STATISTICS_SINCE = text("SELECT COALESCE(extract(epoch FROM stats_reset)::text, '') FROM pg_stat_bgwriter")
 
 
@@ -69,7 +70,8 @@ class Database:
         """A read-write transaction, committed at the end, rolled back on any error.
 
         On SQLite: one that is not `durable` may be undone by a power cut: for what is found and done again then. One
-        that is `wide` touches rows all over the file, and keeps more of it in memory, until another connection writes.
+        that is `wide` touches rows all over the file: it keeps more of it in memory, until another connection writes,
+        and reads the rest where the system keeps it, in place of copying it; the process is shown as large as that.
         """
         options = {"durable": durable, "wide": wide}
         with self.engine.connect().execution_options(**options) as connection, connection.begin():
@@ -153,6 +155,7 @@ def _begin_immediate(connection: Connection) -> None:
     driver.execute("PRAGMA synchronous=FULL" if options.get("durable", True) else "PRAGMA synchronous=NORMAL")
     if options.get("wide"):
         driver.execute(f"PRAGMA cache_size=-{_WIDE_CACHE}")
+        driver.execute(f"PRAGMA mmap_size={_MAPPED}")
     driver.execute("PRAGMA busy_timeout=0")
     try:
         execute_in_turn(driver, "BEGIN IMMEDIATE")
