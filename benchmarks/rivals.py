@@ -40,8 +40,8 @@ def ready_made(project: Project, cache: Path, count: int = 200) -> list[Letter]:
     for n in range(count):
         envelope = Envelope(n, f"customer-{n}", f"siti.{n}@example.com", f"<ready-{n}@{seed.DOMAIN}>", "orders", True)
         event = {"order_id": f"A{n}", "total": 12.5 + n % 90, "quantity": 1 + n % 4}
-        rendered, unsubscribe = mailer.render("thanks", envelope, {"first_name": f"Siti {n}"}, event, now)
-        letters.append(mailer.letter(envelope, rendered, unsubscribe, now))
+        content = mailer.render("thanks", envelope, {"first_name": f"Siti {n}"}, event, now)
+        letters.append(mailer.letter(envelope, content, now))
     return letters
 
 

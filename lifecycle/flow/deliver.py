@@ -19,14 +19,12 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, assert_never
 
 from lifecycle.errors import RenderError, TemplateError
 from lifecycle.journey.project import Project
-from lifecycle.mail.render import Rendered
 from lifecycle.mail.transport import Accepted, Deferred, Letter, Outcome, Refused, Unknown, Withdrawn
 from lifecycle.store import enrollments, messages
 from lifecycle.store.database import Database
@@ -37,7 +35,7 @@ from .advance import move
 from .claim import claim
 from .claimed import SENT_AGAIN, Claimed, ToSend
 from .digests import revised
-from .mailer import Mailer, UnrenderableDigestError
+from .mailer import Content, Mailer, UnrenderableDigestError
 from .poison import in_parts, without_poison
 from .shopping import add_shopping
 
@@ -112,15 +110,6 @@ def _send(
         sending.hand_back([*sending.waiting])
 
 
-@dataclass(slots=True)  # one for every message; not frozen, because making a frozen one takes four times as long
-class _Ready:
-    """A rendered email; of a digest with the sections that could not be, and why, by row id."""
-
-    email: Rendered
-    unsubscribe: str
-    failed: Mapping[int, str] | None = None
-
-
 class _Sending:
     """A claim on its way: what waits to be begun, and what is in flight, with its subject."""
 
@@ -128,7 +117,7 @@ class _Sending:
         self, mailer: Mailer, recorder: Recorder, claimed: Claimed, now: Clock, stopping: Callable[[], bool]
     ) -> None:
         self.waiting = deque(claimed.letters)
-        self._rendered: dict[int, _Ready | Exception] = {}
+        self._rendered: dict[int, Content | Exception] = {}
         self._in_flight: dict[int, tuple[ToSend, str]] = {}
         self._mailer = mailer
         self._recorder = recorder
@@ -184,30 +173,25 @@ class _Sending:
             if time.monotonic() >= enough:
                 break
 
-    def _render(self, item: ToSend) -> _Ready:
+    def _render(self, item: ToSend) -> Content:
         local = self._now().astimezone(item.zone)
-        if not item.sections:
-            return _Ready(
-                *self._mailer.render(item.template, item.envelope, item.customer, item.event, local, item.more)
-            )
-        digest = self._mailer.render_digest(
-            item.template, item.envelope, item.customer, item.sections, local, item.more
-        )
-        return _Ready(digest.rendered, digest.unsubscribe, digest.failed)
+        whom = item.template, item.envelope, item.customer
+        if item.sections:
+            return self._mailer.render_digest(*whom, item.sections, local, item.more)
+        return self._mailer.render(*whom, item.event, local, item.more)
 
     def _letter(self, item: ToSend) -> tuple[Letter, str]:
         """The letter and its subject; the sections of a digest that cannot be rendered have failed each for itself."""
-        ready = self._rendered.pop(item.envelope.id)
-        if isinstance(ready, (_Ready, UnrenderableDigestError)) and ready.failed:
-            self._recorder.take_out(*_taken_out(item, ready.failed))
-        if isinstance(ready, Exception):
+        content = self._rendered.pop(item.envelope.id)
+        if isinstance(content, (Content, UnrenderableDigestError)) and content.failed:
+            self._recorder.take_out(*_taken_out(item, content.failed))
+        if isinstance(content, Exception):
             try:
-                raise ready
+                raise content
             finally:
-                del ready  # or its traceback would keep itself and the customer's data in memory
+                del content  # or its traceback would keep itself and the customer's data in memory
         wanted = partial(self._wanted, item)
-        letter = self._mailer.letter(item.envelope, ready.email, ready.unsubscribe, self._now(), wanted)
-        return letter, ready.email.subject
+        return self._mailer.letter(item.envelope, content, self._now(), wanted), content.rendered.subject
 
     def _wanted(self, item: ToSend) -> bool:
         """Whether nobody has paused it meanwhile; asked right before its content leaves."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import translate
 from functools import lru_cache
@@ -38,14 +38,13 @@ class Envelope:
     journey: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class RenderedDigest:
-    """A digest: its parts, the sections that it shows, and why the others could not be shown, by row id."""
+@dataclass(slots=True)  # as Envelope
+class Content:
+    """A rendered email and its unsubscribe URL; of a digest also why sections could not be shown, by row id."""
 
     rendered: Rendered
     unsubscribe: str
-    sections: tuple[Section, ...]
-    failed: Mapping[int, str]
+    failed: Mapping[int, str] = field(default_factory=dict)
 
 
 class UnrenderableDigestError(RenderError):
@@ -110,13 +109,13 @@ class Mailer:
         event: Mapping[str, Any],
         now: datetime,
         more: Mapping[str, Any] = NOTHING_MORE,
-    ) -> tuple[Rendered, str]:
-        """The rendered parts and the unsubscribe URL; `now` is in the customer's zone. Raises RenderError.
+    ) -> Content:
+        """One email for one customer; `now` is in the customer's zone. Raises RenderError.
 
         `more`: what of `NAMES` the template reads.
         """
         unsubscribe, context = self._context(template, envelope, customer, now, more)
-        return self.renderer.render(template, context | {"event": event}, customer.get("locale")), unsubscribe
+        return Content(self.renderer.render(template, context | {"event": event}, customer.get("locale")), unsubscribe)
 
     def render_digest(
         self,
@@ -126,7 +125,7 @@ class Mailer:
         sections: Sequence[Section],
         now: datetime,
         more: Mapping[str, Any] = NOTHING_MORE,
-    ) -> RenderedDigest:
+    ) -> Content:
         """The email that stands for all `sections`, each shown by subject, preheader and link of its own email.
 
         One that cannot be rendered is left out. The unsubscribe URL is that of the topic of the first one shown. Raises
@@ -141,10 +140,10 @@ class Mailer:
                 failed[section.id] = str(error)
         if not shown:
             raise UnrenderableDigestError(template, failed)
-        kept = tuple(section for section in sections if section.id in shown)
-        unsubscribe, context = self._context(template, replace(envelope, topic=kept[0].topic), customer, now, more)
+        first = next(section for section in sections if section.id in shown)
+        unsubscribe, context = self._context(template, replace(envelope, topic=first.topic), customer, now, more)
         rendered = self.renderer.render(template, context | {"sections": [*shown.values()]}, customer.get("locale"))
-        return RenderedDigest(rendered, unsubscribe, kept, failed)
+        return Content(rendered, unsubscribe, failed)
 
     def _in_brief(
         self,
@@ -179,12 +178,12 @@ class Mailer:
     def letter(
         self,
         envelope: Envelope,
-        rendered: Rendered,
-        unsubscribe: str,
+        content: Content,
         date: datetime,
         wanted: Callable[[], bool] = always_wanted,
     ) -> Letter:
         """The finished letter, as bytes; see Letter for `wanted`."""
+        rendered = content.rendered
         data = self._letterhead.assemble(
             to=envelope.address,
             subject=rendered.subject,
@@ -192,7 +191,7 @@ class Mailer:
             text=rendered.text,
             message_id=envelope.message_id,
             date=date,
-            list_unsubscribe=unsubscribe if envelope.marketing else None,
+            list_unsubscribe=content.unsubscribe if envelope.marketing else None,
             headers={"Content-Language": tag(rendered.locale)},
         )
         return Letter(envelope.id, self._sender.email, envelope.address, envelope.message_id, data, wanted)

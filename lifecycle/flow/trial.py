@@ -15,7 +15,6 @@ from lifecycle.journey.policy import Policy
 from lifecycle.journey.project import Project
 from lifecycle.mail.nowhere import NowhereTransport
 from lifecycle.mail.render import Rendered, Renderer
-from lifecycle.mail.sections import Section
 from lifecycle.mail.transport import Letter
 from lifecycle.mail.unsubscribe import UnsubscribeLinks
 from lifecycle.store import past
@@ -24,13 +23,13 @@ from lifecycle.store.outcomes import Outcome, outcome
 from lifecycle.wire import EARLIEST
 
 from .consume import Entry, take
-from .mailer import Mailer, RenderedDigest
+from .mailer import Content, Mailer
 from .replay import Line, Progress, replay
 
 _AT_ONCE = 500
 _SCORED = timedelta(days=92)
 """How far back what was sent matters at the least: fatigue looks at 90 days."""
-_BLANK = Rendered("", "", "", lambda: "", "")
+_BLANK = Content(Rendered("", "", "", lambda: "", ""), "")
 
 
 class BlankMailer(Mailer):
@@ -44,19 +43,17 @@ class BlankMailer(Mailer):
         """The default: there are no emails to have others."""
         return self.renderer.locale
 
-    def render(self, *_: Any, **__: Any) -> tuple[Rendered, str]:
+    def render(self, *_: Any, **__: Any) -> Content:
         """Nothing, and a link to nowhere."""
-        return _BLANK, ""
+        return _BLANK
 
     def reads(self, template: str) -> frozenset[str]:
         """Nothing."""
         return frozenset()
 
-    def render_digest(
-        self, template: str, envelope: Any, customer: Any, sections: Sequence[Section], now: datetime, *_: Any
-    ) -> RenderedDigest:
-        """Nothing, of all sections."""
-        return RenderedDigest(_BLANK, "", tuple(sections), {})
+    def render_digest(self, *_: Any, **__: Any) -> Content:
+        """The same, of all sections."""
+        return _BLANK
 
     def letter(self, envelope: Any, *_: Any, **__: Any) -> Letter:
         """An empty letter."""

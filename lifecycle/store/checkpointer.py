@@ -34,7 +34,7 @@ class Checkpointer:
 
     def begin(self) -> None:
         """Has it moved, without waiting for that, unless it is being moved already; nothing on PostgreSQL."""
-        if self._db.is_sqlite and (self._under_way is None or self._under_way.done()):
+        if self._under_way is None or self._under_way.done():
             self._under_way = self._thread.submit(self._move)
 
     def _move(self) -> None:

@@ -110,17 +110,15 @@ class Workshop:
         """The email on that occasion, as `mailer` would send it, with `mark` before its subject; raises as `look`."""
         envelope, moment, notes = occasion.envelope, occasion.moment, occasion.notes
         if occasion.sections:
-            digest = mailer.render_digest(
+            content = mailer.render_digest(
                 template, envelope, occasion.customer, occasion.sections, moment, occasion.more
             )
-            rendered, unsubscribe = digest.rendered, digest.unsubscribe
-            notes += tuple(f"left out, as a digest would: {reason}" for reason in digest.failed.values())
         else:
-            rendered, unsubscribe = mailer.render(
-                template, envelope, occasion.customer, occasion.event, moment, occasion.more
-            )
+            content = mailer.render(template, envelope, occasion.customer, occasion.event, moment, occasion.more)
+        notes += tuple(f"left out, as a digest would: {reason}" for reason in content.failed.values())
+        rendered = content.rendered
         rendered.subject = mark + rendered.subject
-        letter = mailer.letter(envelope, rendered, unsubscribe, moment.astimezone(UTC))
+        letter = mailer.letter(envelope, content, moment.astimezone(UTC))
         return Look(
             template,
             rendered.locale,

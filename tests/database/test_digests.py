@@ -99,6 +99,15 @@ def gathered(stage: Stage, order: str = "A1") -> None:
     assert {state(row) for row in stage.messages() if row["journey"] != "first"} == {"pending: capped:1 per 1 day"}
 
 
+def gathered_and_due_with(stage: Stage, other: str) -> None:
+    """A digest gathered, and due together with the email of somebody else's order."""
+    stage.identify(other, email=f"{other}@example.com")
+    gathered(stage)
+    stage.now = NOON + DAY
+    stage.order(other)
+    stage.tick()
+
+
 def test_a_digest_shows_each_section_by_its_own_email_and_event(
     database: Database,
 ) -> None:
@@ -321,11 +330,7 @@ def test_a_section_that_cannot_be_rendered_fails_alone(database: Database) -> No
 def test_a_digest_of_which_nothing_can_be_rendered_fails_and_stops_nobody(database: Database) -> None:
     stage = stage_of(database, journey("broken 1"), journey("broken 2"))
     stage.mailer.renderer = Unrenderable()
-    stage.identify("bob", email="bob@example.com")
-    gathered(stage)
-    stage.now = NOON + DAY
-    stage.order("bob")
-    stage.tick()
+    gathered_and_due_with(stage, "bob")
     stage.work()
     states = {(row["customer_id"], row["journey"]): row["state"] for row in stage.messages()}
     assert states[("ann", "digest")] == states[("ann", "broken_1")] == "failed"
@@ -337,11 +342,7 @@ def test_a_digest_whose_turn_does_not_come_has_lost_no_section(database: Databas
     """It was rendered ahead of its turn, and by the time of that the template may be mended."""
     stage = stage_of(database, *(journey(name, priority=10) for name in ("broken 1", *others)))
     mended, stage.mailer.renderer = stage.mailer.renderer, Unrenderable()
-    stage.identify("abe", email="abe@example.com")
-    gathered(stage)
-    stage.now = NOON + DAY
-    stage.order("abe")
-    stage.tick()
+    gathered_and_due_with(stage, "abe")
     stage.lose_hints()
     stage.advance([row["id"] for row in stage.enrollments() if row["customer_id"] == "abe"])
     stage.stopping = lambda: True

@@ -246,9 +246,9 @@ def test_a_message_says_its_own_journey_email_and_topic(tmp_path: Path) -> None:
 
     for journey in ("win_back", "birthday"):
         envelope = Envelope(1, "42", "siti@x.example", "<1@x.example>", "offers", True, journey)
-        rendered, unsubscribe = mailer.render("hello", envelope, {}, {}, datetime(2026, 1, 15, tzinfo=UTC))
+        content = mailer.render("hello", envelope, {}, {}, datetime(2026, 1, 15, tzinfo=UTC))
         campaign = f"utm_source=shop&utm_medium=email&utm_campaign=offers-{journey}&utm_content=hello"
-        assert _hrefs(rendered.html) == [f"https://x.example/?{campaign}", unsubscribe]
+        assert _hrefs(content.rendered.html) == [f"https://x.example/?{campaign}", content.unsubscribe]
 
 
 def test_a_url_that_holds_what_looks_like_jinja_is_printed_and_has_them(tmp_path: Path) -> None:
