@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socket
 import ssl
 import threading
 from collections import deque
@@ -130,7 +131,10 @@ class SmtpServer:
     def _run(self) -> None:
         loop = self._loop
         server = loop.run_until_complete(loop.create_server(lambda: _Scripted(self), "127.0.0.1", ssl=self._at_once))
-        self.port = server.sockets[0].getsockname()[1]
+        listening = server.sockets[0]
+        # Left to itself the kernel may take in tens of megabytes for a server that reads no more.
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        self.port = listening.getsockname()[1]
         self._started.set()
         loop.run_forever()
         server.close()

@@ -11,7 +11,7 @@ from collections import deque
 from enum import Enum, auto
 from time import monotonic
 
-from lifecycle.mail.reply import GibberishError, Reply, take_reply
+from lifecycle.mail.reply import GibberishError, Reply, take_reply, usual_reply
 from lifecycle.mail.transport import Deferred, Letter, Outcome, Refused, Unknown
 
 _WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
@@ -30,6 +30,9 @@ class Step(Enum):
     RCPT = auto()
     DATA = auto()
     NOTHING = auto()  # a lone dot: the way out of DATA without a recipient
+
+
+_ROUND_TRIP = deque((Step.CONTENT, Step.MAIL, Step.RCPT, Step.DATA))
 
 
 class LostError(Exception):
@@ -259,6 +262,15 @@ class Lane:
 
     def _digest(self) -> None:
         """Read the replies that are there, each as the answer to the step it belongs to."""
+        if self._steps == _ROUND_TRIP and not self._dot_in and not self._refused:
+            usual = usual_reply(self._incoming)
+            if usual is not None:
+                self._steps.clear()
+                self._content_answered(usual)
+                self.ready = True
+                self.since = monotonic()
+                self._incoming = b""
+                return
         at = 0
         try:
             while (taken := take_reply(self._incoming, at)) is not None:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import binascii
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from hashlib import blake2b
+from math import floor
 
 from lifecycle.errors import RenderError
 
@@ -19,6 +21,7 @@ PREFERRED_LINE = 78
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _HEADER_NAME = re.compile(r"[!-9;-~]{1,70}")
 _ATOM_TEXT = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~ -]+")
@@ -96,10 +99,14 @@ class Letterhead:
 
 
 def _date(moment: datetime) -> bytes:
-    if moment.tzinfo is not UTC:
-        if moment.tzinfo is None:
-            raise ValueError("the date of a message must be aware")
-        moment = moment.astimezone(UTC)
+    if moment.tzinfo is None:
+        raise ValueError("the date of a message must be aware")
+    return _second(floor(moment.timestamp()))
+
+
+@lru_cache(maxsize=64)  # thousands of letters leave in one second
+def _second(timestamp: int) -> bytes:
+    moment = _EPOCH + timedelta(seconds=timestamp)
     return (
         f"{_DAYS[moment.weekday()]}, {moment.day:02} {_MONTHS[moment.month - 1]} {moment.year:04} "
         f"{moment.hour:02}:{moment.minute:02}:{moment.second:02} +0000"

@@ -12,6 +12,7 @@ LONGEST_REPLY = 65536
 KEPT = 500  # characters of a reply that are worth storing
 
 _ONE_LINE = re.compile(rb"([2-5]\d\d) ([^\r\n]{0,1000})\r\n")
+_USUAL = re.compile(rb"(2\d\d) ([^\r\n]{0,1000})\r\n(?:2\d\d [^\r\n]{0,1000}\r\n){2}3\d\d [^\r\n]{0,1000}\r\n")
 _LINE = re.compile(rb"([2-5]\d\d)(?:([ -])(.*))?", re.DOTALL)
 _ENHANCED = re.compile(rb"([245]\.\d{1,3}\.\d{1,3})(?:\s|$)")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
@@ -65,6 +66,15 @@ def printable(text: bytes) -> str:
     except UnicodeDecodeError:
         decoded = text.decode("latin-1")
     return (decoded if decoded.isprintable() else _CONTROL.sub(" ", decoded))[:KEPT].strip()
+
+
+def usual_reply(said: bytes) -> Reply | None:
+    """The first of four replies, if `said` is just these: a letter taken, the next sender and recipient too, go ahead.
+
+    One look for what nearly every round trip brings costs a fifth of cutting it reply by reply.
+    """
+    usual = _USUAL.fullmatch(said)
+    return None if usual is None else Reply(int(usual[1]), (usual[2],))
 
 
 def take_reply(said: bytes, start: int) -> tuple[Reply, int] | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lifecycle.mail.reply import LONGEST_LINE, LONGEST_REPLY, GibberishError, Reply, take_reply
+from lifecycle.mail.reply import LONGEST_LINE, LONGEST_REPLY, GibberishError, Reply, take_reply, usual_reply
 from lifecycle.mail.transport import Accepted, Deferred, Refused, Unknown
 
 LINES = st.lists(st.binary(max_size=40).filter(lambda line: not set(line) & set(b"\r\n")), min_size=1, max_size=4)
@@ -20,6 +20,30 @@ def test_a_reply_is_whole_only_with_its_last_byte(code: int, lines: list[bytes],
     whole = Reply(code, tuple(lines)), len(before) + len(wire)
     assert take_reply(before + wire, len(before)) == whole
     assert take_reply(before + wire + b"250 next\r\n", len(before)) == whole
+
+
+@given(
+    codes=st.tuples(
+        *(st.sampled_from([usual, 199, 200, 299, 300, 354, 399, 421, 550]) for usual in (250, 250, 250, 354))
+    ),
+    lines=st.tuples(LINES, LINES, LINES, LINES),
+    end=st.sampled_from([b"\r\n", b"\n"]),
+    more=st.sampled_from([b"", b"2", b"250 x\r\n"]),
+)
+@example(codes=(250, 250, 250, 354), lines=([b"a"], [b"b"], [b""], [b"c"]), end=b"\r\n", more=b"")
+@example(codes=(250, 250, 250, 354), lines=([b"a"], [b"b"], [b""], [b"c", b"d"]), end=b"\r\n", more=b"")
+def test_the_usual_replies_read_at_once_are_those_read_one_by_one(
+    codes: tuple[int, ...], lines: tuple[list[bytes], ...], end: bytes, more: bytes
+) -> None:
+    said = more.join(
+        [b"".join(b"%d%s%s%s" % (code, b" " if n == len(of) else b"-", line, end) for n, line in enumerate(of, 1))
+         for code, of in zip(codes, lines, strict=True)]
+    )  # fmt: skip
+    usual = all(low <= code < low + 100 for low, code in zip((200, 200, 200, 300), codes, strict=True))
+    plain = end == b"\r\n" and not more and all(len(of) == 1 for of in lines)
+    assert usual_reply(said) == (Reply(codes[0], tuple(lines[0])) if usual and plain else None)
+    for cut in range(len(said)):
+        assert usual_reply(said[:cut]) is None
 
 
 @pytest.mark.parametrize(
