@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -97,23 +97,29 @@ def take(
     *,
     lease: timedelta,
     max_lateness: timedelta,
+    committing: Callable[[], None] = lambda: None,
 ) -> Taken:
     """Takes `entries`, each once for ever; what the database refuses is kept as dead letters, the rest is taken.
 
-    Events older than `max_lateness` start no journey. Raises sqlalchemy's OperationalError, with nothing taken of
-    the batch that failed, when the database is away; doing it again is safe.
+    Events older than `max_lateness` start no journey. `committing` is called when only a commit is left to be waited
+    for, once or more. Raises sqlalchemy's OperationalError, with nothing taken of the batch that failed, when the
+    database is away; doing it again is safe.
     """
     readings = [_Reading(entry, entry.fact or parse(entry.raw, entry.received_at or now)) for entry in entries]
-    return _divide(db, project, readings, now, lease, max_lateness)
+
+    def once(some: list[_Reading]) -> Taken:
+        with db.transaction(wide=True) as connection:
+            taken = _Batch(connection, project, some, now, lease, max_lateness).take()
+            committing()
+        return taken
+
+    return _divide(readings, once)
 
 
-def _divide(
-    db: Database, project: Project, readings: list[_Reading], now: datetime, lease: timedelta, max_lateness: timedelta
-) -> Taken:
+def _divide(readings: list[_Reading], once: Callable[[list[_Reading]], Taken]) -> Taken:
     """A batch that the data makes fail is halved until what is poisonous is alone."""
     try:
-        with db.transaction(wide=True) as connection:
-            return _Batch(connection, project, readings, now, lease, max_lateness).take()
+        return once(readings)
     except Exception as error:
         if not is_poisonous(error):
             raise
@@ -121,12 +127,11 @@ def _divide(
             reading.faults.clear()
         if len(readings) > 1:
             middle = len(readings) // 2
-            taken = _divide(db, project, readings[:middle], now, lease, max_lateness)
-            taken.add(_divide(db, project, readings[middle:], now, lease, max_lateness))
+            taken = _divide(readings[:middle], once)
+            taken.add(_divide(readings[middle:], once))
             return taken
         readings[0].fact = Refusal(_reason(error))
-        with db.transaction(wide=True) as connection:
-            return _Batch(connection, project, readings, now, lease, max_lateness).take()
+        return once(readings)
 
 
 def _reason(error: Exception) -> str:

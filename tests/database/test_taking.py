@@ -7,9 +7,25 @@ from typing import Any
 
 import pytest
 
+from lifecycle.flow.consume import take
 from lifecycle.store.database import Database
 
-from .shop import FACTS, NOW, document, identify, letters, order, rows, snapshot, taking, track
+from .shop import (
+    FACTS,
+    LEASE,
+    MAX_LATENESS,
+    NOW,
+    SHOP,
+    document,
+    entries,
+    identify,
+    letters,
+    order,
+    rows,
+    snapshot,
+    taking,
+    track,
+)
 
 HOUR = timedelta(hours=1)
 
@@ -109,6 +125,16 @@ def test_what_only_the_database_refuses_is_found_by_halving(
     assert (taken.accepted, taken.refused, taken.letters) == (7, 1, ["6-0"])
     assert "nobody foresaw this" in letters(database)["6-0"]
     assert rows(database, "SELECT count(*) FROM event") == [(7,)]
+
+
+def test_what_is_to_be_done_beside_a_commit_begins_when_all_is_written(database: Database) -> None:
+    """Whoever looks then, by another connection, sees nothing of the batch yet."""
+    seen: list[list[tuple[Any, ...]]] = []
+    look = lambda: seen.append(rows(database, "SELECT count(*) FROM event"))
+    batch = entries(order("1", "ann"), order("2", "bob"))
+    taken = take(database, SHOP, batch, NOW, lease=LEASE, max_lateness=MAX_LATENESS, committing=look)
+    assert (taken.accepted, seen) == (2, [[(0,)]])
+    assert rows(database, "SELECT count(*) FROM event") == [(2,)]
 
 
 NAMES = ["x" * 10_000, "محمد\u202e", "👩‍👩‍👧‍👦", "{{ 7*7 }}", "<script>alert(1)</script>", "a\r\nBcc: b@c.d", ""]
