@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -195,6 +196,16 @@ def test_null_forgets_a_trait_but_never_when_somebody_came(database: Database) -
     [(name, created_at, traits)] = rows(database, "SELECT first_name, created_at, traits FROM customer")
     assert (name, str(created_at)[:10]) == (None, "2020-01-01")
     assert document(traits) == {}
+
+
+def test_what_somebody_was_called_who_is_forgotten_stands_nowhere_in_the_file(sqlite_database: Database) -> None:
+    file = Path(sqlite_database.url.removeprefix("sqlite:///"))
+    taking(sqlite_database, identify("i1", "ann", first_name="Wilhelmina"), identify("i2", "bob", first_name="Bob"))
+    sqlite_database.checkpoint()
+    assert b"Wilhelmina" in file.read_bytes()
+    taking(sqlite_database, track("e1", "ann", "customer.erased"))
+    sqlite_database.checkpoint()
+    assert b"Wilhelmina" not in file.read_bytes()
 
 
 def test_traits_in_a_tracks_context_count_at_its_timestamp(database: Database) -> None:
