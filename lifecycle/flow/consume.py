@@ -101,25 +101,25 @@ def take(
 ) -> Taken:
     """Takes `entries`, each once for ever; what the database refuses is kept as dead letters, the rest is taken.
 
-    Events older than `max_lateness` start no journey. `committing` is called when only a commit is left to be waited
-    for, once or more. Raises sqlalchemy's OperationalError, with nothing taken of the batch that failed, when the
+    Events older than `max_lateness` start no journey. `committing` is called right before each commit, and must not
+    raise. Raises sqlalchemy's OperationalError, with nothing taken of the batch that failed, when the
     database is away; doing it again is safe.
     """
     readings = [_Reading(entry, entry.fact or parse(entry.raw, entry.received_at or now)) for entry in entries]
 
-    def once(some: list[_Reading]) -> Taken:
+    def in_one(some: list[_Reading]) -> Taken:
         with db.transaction(wide=True) as connection:
             taken = _Batch(connection, project, some, now, lease, max_lateness).take()
             committing()
         return taken
 
-    return _divide(readings, once)
+    return _divide(readings, in_one)
 
 
-def _divide(readings: list[_Reading], once: Callable[[list[_Reading]], Taken]) -> Taken:
+def _divide(readings: list[_Reading], in_one: Callable[[list[_Reading]], Taken]) -> Taken:
     """A batch that the data makes fail is halved until what is poisonous is alone."""
     try:
-        return once(readings)
+        return in_one(readings)
     except Exception as error:
         if not is_poisonous(error):
             raise
@@ -127,11 +127,11 @@ def _divide(readings: list[_Reading], once: Callable[[list[_Reading]], Taken]) -
             reading.faults.clear()
         if len(readings) > 1:
             middle = len(readings) // 2
-            taken = _divide(readings[:middle], once)
-            taken.add(_divide(readings[middle:], once))
+            taken = _divide(readings[:middle], in_one)
+            taken.add(_divide(readings[middle:], in_one))
             return taken
         readings[0].fact = Refusal(_reason(error))
-        return once(readings)
+        return in_one(readings)
 
 
 def _reason(error: Exception) -> str:

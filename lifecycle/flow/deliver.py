@@ -175,10 +175,10 @@ class _Sending:
 
     def _render(self, item: ToSend) -> Content:
         local = self._now().astimezone(item.zone)
-        whom = item.template, item.envelope, item.customer
+        what = item.template, item.envelope, item.customer
         if item.sections:
-            return self._mailer.render_digest(*whom, item.sections, local, item.more)
-        return self._mailer.render(*whom, item.event, local, item.more)
+            return self._mailer.render_digest(*what, item.sections, local, item.more)
+        return self._mailer.render(*what, item.event, local, item.more)
 
     def _letter(self, item: ToSend) -> tuple[Letter, str]:
         """The letter and its subject; the sections of a digest that cannot be rendered have failed each for itself."""

@@ -262,7 +262,7 @@ class Lane:
 
     def _digest(self) -> None:
         """Read the replies that are there, each as the answer to the step it belongs to."""
-        if self._steps == _ROUND_TRIP and not self._dot_in and not self._refused:
+        if self._steps == _ROUND_TRIP and not self._dot_in:
             usual = usual_reply(self._incoming)
             if usual is not None:
                 self._steps.clear()

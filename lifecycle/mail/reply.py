@@ -71,7 +71,7 @@ def printable(text: bytes) -> str:
 def usual_reply(said: bytes) -> Reply | None:
     """The first of four replies, if `said` is just these: a letter taken, the next sender and recipient too, go ahead.
 
-    One look for what nearly every round trip brings costs a fifth of cutting it reply by reply.
+    One look for what nearly every round trip brings costs a quarter of cutting it reply by reply.
     """
     usual = _USUAL.fullmatch(said)
     return None if usual is None else Reply(int(usual[1]), (usual[2],))

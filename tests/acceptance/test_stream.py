@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from lifecycle import clock
@@ -17,7 +18,9 @@ from lifecycle.client import STREAM
 from lifecycle.flow import stream as stream_module
 from lifecycle.flow.consume import Taken, take
 from lifecycle.flow.stream import Consumer
+from lifecycle.store import events
 from lifecycle.store.database import Database
+from lifecycle.wire import Fact
 from tests.database.shop import LEASE, MAX_LATENESS, SHOP, letters, order, rows, track
 
 GROUP = "lifecycle"
@@ -250,5 +253,25 @@ def test_a_stop_finishes_what_was_read_and_reads_no_more(
     monkeypatch.setattr(stream_module, "take", told_to_stop_meanwhile)
     with running(consumer(redis, sqlite_database, until, batch=4), until):
         pass
-    assert until.total.accepted == 8, "the batch in hand, and the one that was read meanwhile"
-    assert redis.xlen(STREAM) == 1
+    assert until.total.accepted == 4, "the batch in hand"
+    assert redis.xlen(STREAM) == 5
+
+
+def test_a_batch_that_is_halved_reads_ahead_once(
+    redis: Redis, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read ahead a second time would be forgotten until a restart."""
+    add = events.add
+
+    def fussy(connection: Connection, facts: Mapping[str, Fact], received_at: datetime) -> set[str]:
+        if "order-5" in facts:
+            raise RuntimeError("nobody foresaw this")
+        return add(connection, facts, received_at)
+
+    monkeypatch.setattr(events, "add", fussy)
+    emit(redis, *orders(0, 20))
+    until = Until(20)
+    with running(consumer(redis, sqlite_database, until, batch=4), until):
+        pass
+    assert (until.total.accepted, until.total.refused) == (19, 1)
+    assert (redis.xlen(STREAM), redis.xpending(STREAM, GROUP)["pending"]) == (0, 0)

@@ -180,7 +180,13 @@ def test_a_message_larger_than_all_buffers_arrives_whole(pipelining: bool) -> No
 
 
 @pytest.mark.parametrize(
-    ("action", "expected"), [(DROP, "Deferred"), (b"552 5.3.4 too large", "Refused"), (b"250 2.0.0 Ok", "Unknown")]
+    ("action", "expected"),
+    [
+        (DROP, "Deferred"),
+        (b"552 5.3.4 too large", "Refused"),
+        (b"250 2.0.0 Ok", "Unknown"),
+        (b"250 2.0.0 Ok\r\n250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n354 go ahead", "Unknown"),
+    ],
 )
 def test_what_happens_before_the_final_dot_is_never_taken_for_acceptance(
     action: Action, expected: str, pipelining: bool

@@ -41,7 +41,8 @@ def test_the_usual_replies_read_at_once_are_those_read_one_by_one(
     )  # fmt: skip
     usual = all(low <= code < low + 100 for low, code in zip((200, 200, 200, 300), codes, strict=True))
     plain = end == b"\r\n" and not more and all(len(of) == 1 for of in lines)
-    assert usual_reply(said) == (Reply(codes[0], tuple(lines[0])) if usual and plain else None)
+    first = take_reply(said, 0) if usual and plain else None
+    assert usual_reply(said) == (first[0] if first else None)
     for cut in range(len(said)):
         assert usual_reply(said[:cut]) is None
 
