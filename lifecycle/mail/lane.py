@@ -262,15 +262,13 @@ class Lane:
 
     def _digest(self) -> None:
         """Read the replies that are there, each as the answer to the step it belongs to."""
-        if self._steps == _ROUND_TRIP and not self._dot_in:
-            usual = usual_reply(self._incoming)
-            if usual is not None:
-                self._steps.clear()
-                self._content_answered(usual)
-                self.ready = True
-                self.since = monotonic()
-                self._incoming = b""
-                return
+        if self._steps == _ROUND_TRIP and (usual := usual_reply(self._incoming)) is not None:
+            self._steps.clear()
+            self._content_answered(usual)
+            self.ready = True
+            self.since = monotonic()
+            self._incoming = b""
+            return
         at = 0
         try:
             while (taken := take_reply(self._incoming, at)) is not None:
