@@ -102,8 +102,8 @@ def take(
     """Takes `entries`, each once for ever; what the database refuses is kept as dead letters, the rest is taken.
 
     Events older than `max_lateness` start no journey. `committing` is called right before each commit, and must not
-    raise. Raises sqlalchemy's OperationalError, with nothing taken of the batch that failed, when the
-    database is away; doing it again is safe.
+    raise. Raises sqlalchemy's OperationalError, with nothing taken of the batch that failed, when the database is away;
+    doing it again is safe.
     """
     readings = [_Reading(entry, entry.fact or parse(entry.raw, entry.received_at or now)) for entry in entries]
 
