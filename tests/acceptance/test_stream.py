@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
-from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError
 
 from lifecycle import clock
@@ -18,10 +17,8 @@ from lifecycle.client import STREAM
 from lifecycle.flow import stream as stream_module
 from lifecycle.flow.consume import Taken, take
 from lifecycle.flow.stream import Consumer
-from lifecycle.store import events
 from lifecycle.store.database import Database
-from lifecycle.wire import Fact
-from tests.database.shop import LEASE, MAX_LATENESS, SHOP, letters, order, rows, track
+from tests.database.shop import LEASE, MAX_LATENESS, SHOP, letters, order, rows, track, unforeseen
 
 GROUP = "lifecycle"
 
@@ -261,14 +258,7 @@ def test_a_batch_that_is_halved_reads_ahead_once(
     redis: Redis, sqlite_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What was read ahead a second time would be forgotten until a restart."""
-    add = events.add
-
-    def fussy(connection: Connection, facts: Mapping[str, Fact], received_at: datetime) -> set[str]:
-        if "order-5" in facts:
-            raise RuntimeError("nobody foresaw this")
-        return add(connection, facts, received_at)
-
-    monkeypatch.setattr(events, "add", fussy)
+    unforeseen(monkeypatch, "order-5")
     emit(redis, *orders(0, 20))
     until = Until(20)
     with running(consumer(redis, sqlite_database, until, batch=4), until):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 import orjson
-from sqlalchemy import text
+import pytest
+from sqlalchemy import Connection, text
 
 from lifecycle import (
     Attribute,
@@ -30,7 +31,9 @@ from lifecycle import (
 from lifecycle.flow.consume import Entry, Taken, take
 from lifecycle.journey.project import Project
 from lifecycle.journey.vocabulary import Vocabulary
+from lifecycle.store import events
 from lifecycle.store.database import Database
+from lifecycle.wire import Fact
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 LEASE = timedelta(minutes=5)
@@ -132,6 +135,18 @@ def entries(*raws: bytes) -> list[Entry]:
 def taking(db: Database, *raws: bytes, now: datetime = NOW, project: Project = SHOP) -> Taken:
     """Takes these as one batch."""
     return take(db, project, entries(*raws), now, lease=LEASE, max_lateness=MAX_LATENESS)
+
+
+def unforeseen(monkeypatch: pytest.MonkeyPatch, message_id: str) -> None:
+    """Has the engine fail at any batch that holds this event, in a way that nobody foresaw."""
+    add = events.add
+
+    def fussy(connection: Connection, facts: Mapping[str, Fact], received_at: datetime) -> set[str]:
+        if message_id in facts:
+            raise RuntimeError("nobody foresaw this")
+        return add(connection, facts, received_at)
+
+    monkeypatch.setattr(events, "add", fussy)
 
 
 def rows(db: Database, sql: str) -> list[tuple[Any, ...]]:

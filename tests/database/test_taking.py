@@ -30,6 +30,7 @@ from .shop import (
     snapshot,
     taking,
     track,
+    unforeseen,
 )
 
 HOUR = timedelta(hours=1)
@@ -114,16 +115,7 @@ def test_what_only_the_database_refuses_is_found_by_halving(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even a poison that nobody foresaw costs the one event that carries it."""
-    from lifecycle.store import events
-
-    whole = events.add
-
-    def fussy(connection: object, facts: object, received_at: object) -> object:
-        if "poison" in facts:  # type: ignore[operator]
-            raise RuntimeError("nobody foresaw this")
-        return whole(connection, facts, received_at)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(events, "add", fussy)
+    unforeseen(monkeypatch, "poison")
     good = [order(str(n), f"c{n}") for n in range(7)]
     taken = taking(database, *good[:5], track("poison", "bob", "x"), *good[5:])
 
